@@ -1,0 +1,59 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <memory>
+
+namespace e5v {
+
+/// A [out_features, in_features] weight in the order in which oneDNN's matrix product reads it on
+/// this CPU: packed once, then only multiplied.
+///
+/// Products take both operands in the weight's precision and accumulate in fp32. A row of the
+/// result depends on that row of x alone, to the bit: rows are multiplied in groups of fixed sizes.
+///
+/// On a CPU without bf16 arithmetic, kBFloat16 still halves the memory: blocks of the weight are
+/// widened to fp32 as they are used.
+///
+/// Immutable; `matmul` may run concurrently. Uses at::get_num_threads() threads.
+class PackedWeight {
+ public:
+  enum class Precision { kFloat32, kBFloat16 };
+
+  /// weight [out_features, in_features], float32/bfloat16/float16, CPU, rows contiguous. Converted
+  /// in blocks of rows: peak memory is the packed weight and one block.
+  /// Throws InputError for another shape, dtype or device.
+  PackedWeight(const torch::Tensor& weight, Precision precision);
+  PackedWeight(PackedWeight&&) noexcept;
+  PackedWeight& operator=(PackedWeight&&) noexcept;
+  ~PackedWeight();
+
+  /// y = x Wᵀ + bias, or y += x Wᵀ + bias with `accumulate` (a residual for free).
+  ///   x     [T, in_features] float32 or bfloat16, rows contiguous (a stride between rows is fine)
+  ///   bias  [out_features] float32, or undefined
+  ///   y     [T, out_features] float32 or bfloat16, contiguous, written in place;
+  ///         float32 where `accumulate`
+  /// Throws InputError where shapes or dtypes differ from that. T = 0 is allowed.
+  void matmul(const torch::Tensor& x, const torch::Tensor& bias, const torch::Tensor& y,
+              bool accumulate = false) const;
+
+  /// As above into a new tensor of `out_dtype`.
+  torch::Tensor matmul(const torch::Tensor& x, const torch::Tensor& bias,
+                       torch::ScalarType out_dtype) const;
+
+  /// The weight as [out_features, in_features] of `dtype`, contiguous.
+  torch::Tensor unpack(torch::ScalarType dtype) const;
+
+  int64_t in_features() const;
+  int64_t out_features() const;
+  Precision precision() const;
+  /// Bytes held, padding included.
+  size_t num_bytes() const;
+
+ private:
+  struct Impl;  // keeps oneDNN's headers and its versions in packed_weight.cpp
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace e5v
