@@ -1,0 +1,96 @@
+#include "e5v/cli/commands.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+namespace {
+
+std::string flag(std::string_view name) { return fmt::format("--{}", name); }
+
+template <class T>
+void add_option(CLI::App& command, std::string_view name, T& value, std::string_view help) {
+  command.add_option(flag(name), value, std::string(help))->capture_default_str();
+}
+
+}  // namespace
+
+void CommandContext::print(std::string_view text) const {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+      std::fputc('\n', stdout) == EOF) {
+    throw FileError("standard output", "cannot write", system_reason(errno));
+  }
+}
+
+Logger& CommandContext::log() const {
+  if (!log_) log_ = make_stderr_logger(quiet);
+  return *log_;
+}
+
+CLI::App* add_command(CLI::App& app, CommandContext& context, const std::string& name,
+                      const std::string& description, const std::string& examples) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->add_flag("-q,--quiet", context.quiet, "No progress, no messages below warnings");
+  command->add_flag("--json", context.json, "Results as JSON");
+  std::string footer = "Examples:\n";
+  for (size_t at = 0; at < examples.size();) {
+    const size_t end = std::min(examples.find('\n', at), examples.size());
+    footer += "  " + examples.substr(at, end - at) + "\n";
+    at = end + 1;
+  }
+  command->footer(footer);
+  return command;
+}
+
+void CliOptionRegistry::add(std::string_view name, bool& value, std::string_view help) {
+  // A switch that is on by default is turned off by --no-<name>.
+  if (value) {
+    command_.add_flag(fmt::format("--{0},!--no-{0}", name), value, std::string(help));
+  } else {
+    command_.add_flag(flag(name), value, std::string(help));
+  }
+}
+
+void CliOptionRegistry::add(std::string_view name, int64_t& value, std::string_view help) {
+  add_option(command_, name, value, help);
+}
+
+void CliOptionRegistry::add(std::string_view name, double& value, std::string_view help) {
+  add_option(command_, name, value, help);
+}
+
+void CliOptionRegistry::add(std::string_view name, std::string& value, std::string_view help) {
+  add_option(command_, name, value, help);
+}
+
+void CliOptionRegistry::add(std::string_view name, std::filesystem::path& value,
+                            std::string_view help) {
+  add_option(command_, name, value, help);
+}
+
+void CliOptionRegistry::add(std::string_view name, std::vector<std::string>& value,
+                            std::string_view help) {
+  add_option(command_, name, value, help);
+}
+
+void CliOptionRegistry::add_choice(std::string_view name, std::vector<std::string> choices,
+                                   size_t current, std::function<void(size_t)> choose,
+                                   std::string_view help) {
+  const std::string description =
+      fmt::format("{}: {} [{}]", help, fmt::join(choices, ", "), choices[current]);
+  const auto choose_by_name = [choices, choose = std::move(choose)](const std::string& given) {
+    const auto found = std::find(choices.begin(), choices.end(), given);
+    if (found == choices.end()) {
+      throw CLI::ValidationError(
+          fmt::format("'{}' is none of {}", printable(given), fmt::join(choices, ", ")));
+    }
+    choose(static_cast<size_t>(found - choices.begin()));
+  };
+  command_.add_option_function<std::string>(flag(name), choose_by_name, description);
+}
+
+}  // namespace e5v

@@ -1,0 +1,110 @@
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "e5v/base/error.h"
+#include "e5v/cli/commands.h"
+#include "e5v/cli/suggest.h"
+
+namespace e5v {
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+int complain(std::string_view message, int status) {
+  // One line on stderr, whatever a foreign library put into its message.
+  const std::string_view line = message.substr(0, message.find('\n'));
+  std::fprintf(stderr, "e5v: %s\n", printable(line, 4096).c_str());
+  return status;
+}
+
+/// The command that `arguments` name, or the whole program where they name none.
+const CLI::App& command_of(const CLI::App& app, int argc, char** argv) {
+  if (argc > 1) {
+    for (const CLI::App* command : app.get_subcommands({})) {
+      if (command->check_name(argv[1])) return *command;
+    }
+  }
+  return app;
+}
+
+int complain_of_usage(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
+  const CLI::App& command = command_of(app, argc, argv);
+  const bool is_command = &command != &app;
+  std::string message = error.what();
+  std::optional<std::string> meant;
+  if (!is_command && argc > 1) {
+    const bool is_flag = argv[1][0] == '-';
+    message = fmt::format("unknown {} '{}'", is_flag ? "option" : "command", argv[1]);
+    std::vector<std::string> names;
+    for (const CLI::App* known : app.get_subcommands({})) names.push_back(known->get_name());
+    meant = nearest(argv[1], names);
+  } else if (!is_command) {
+    message = "no command was given";
+  } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    std::vector<std::string> flags;
+    for (const CLI::Option* option : command.get_options()) {
+      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+    }
+    for (int i = 2; i < argc && !meant; ++i) {
+      const std::string given = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+      const bool known = std::find(flags.begin(), flags.end(), given) != flags.end();
+      if (!known && given.starts_with("--")) {
+        message = fmt::format("unknown option '{}'", given);
+        meant = nearest(given, flags);
+      }
+    }
+  }
+  if (meant) message += fmt::format("; did you mean '{}'?", *meant);
+  const std::string name = is_command ? " " + command.get_name() : "";
+  return complain(fmt::format("{} (see: e5v{} --help)", message, name), kUsage);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("E5-V: one embedding space for texts, images and both together", "e5v");
+  app.set_version_flag("--version", "e5v " E5V_VERSION, "Print the version and exit");
+  app.require_subcommand(1);
+  app.footer("e5v COMMAND --help shows a command's options and examples.\n");
+  CommandContext context;
+#define E5V_REGISTER_COMMAND(name) register_##name(app, context);
+  E5V_COMMANDS(E5V_REGISTER_COMMAND)
+#undef E5V_REGISTER_COMMAND
+  try {
+    app.parse(argc, argv);  // runs the command's callback
+  } catch (const CLI::Success& asked) {
+    app.exit(asked);  // prints the help or version
+  } catch (const CLI::ParseError& error) {
+    return complain_of_usage(app, argc, argv, error);
+  }
+  if (std::fflush(stdout) != 0) {
+    throw FileError("standard output", "cannot write", system_reason(errno));
+  }
+  return kOk;
+}
+
+}  // namespace
+}  // namespace e5v
+
+int main(int argc, char** argv) {
+  // Whoever reads our output may stop early (`e5v … | head`): then end quietly, even where the
+  // parent process had the signal ignored.
+  std::signal(SIGPIPE, SIG_DFL);
+  try {
+    return e5v::run(argc, argv);
+  } catch (const e5v::ConfigError& error) {
+    return e5v::complain(error.what(), e5v::kUsage);
+  } catch (const e5v::Error& error) {
+    return e5v::complain(error.what(), e5v::kFailed);
+  } catch (const std::bad_alloc&) {
+    return e5v::complain("out of memory", e5v::kFailed);
+  } catch (const std::exception& error) {
+    return e5v::complain(fmt::format("unexpected error: {}", error.what()), e5v::kFailed);
+  }
+}
