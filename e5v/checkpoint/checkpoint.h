@@ -86,15 +86,13 @@ class CheckpointWriter {
   void commit();
 
  private:
-  struct Shard {
-    std::string file_name;
-    std::vector<TensorSpec> tensors;
-  };
+  std::string file_name_of(size_t shard) const;
+  void start_next_shard();
 
   std::filesystem::path folder_;
-  std::vector<Shard> shards_;
-  std::vector<std::unique_ptr<SafetensorsWriter>> writers_;  // the last one is being written
-  size_t current_shard_ = 0;
+  std::vector<std::vector<TensorSpec>> shards_;
+  std::vector<std::unique_ptr<SafetensorsWriter>> writers_;  // of the shards begun; all but the
+                                                             // last are complete
 };
 
 }  // namespace e5v

@@ -77,7 +77,9 @@ struct TensorSpec {
 
 /// Writes a safetensors file as a stream: the header first, from the complete list of tensors, then
 /// their bytes in that order, in pieces of any size, so that a file of any size needs no memory.
-/// The file appears under its name only with `commit`.
+/// The file appears under its name only with `commit`. Nothing is put between tensors, so one of
+/// larger elements after an odd number of smaller ones is misaligned; put larger elements first if
+/// that matters to a reader.
 class SafetensorsWriter {
  public:
   /// Throws InputError if a name is repeated, reserved or not UTF-8, a shape is negative or too
@@ -90,12 +92,17 @@ class SafetensorsWriter {
   /// Throws InputError if it is not, or would become too long; FileError if writing fails.
   void write(std::string_view name, std::span<const std::byte> bytes);
 
-  /// Throws InputError naming the first tensor whose bytes are missing, FileError if writing fails.
+  /// True once every tensor has all its bytes.
+  bool complete() const { return current_ == tensors_.size(); }
+
+  /// Throws InputError naming the first tensor whose bytes are missing.
+  void check_complete() const;
+
+  /// Makes the file appear. Throws as check_complete, and FileError if writing fails.
   void commit();
 
  private:
   void skip_complete_tensors();
-  void check_complete() const;
 
   std::filesystem::path path_;
   std::vector<TensorSpec> tensors_;
