@@ -20,18 +20,18 @@ void rms_norm(const float* x, const float* weight, float eps, int64_t num_rows, 
               BFloat16* out);
 
 /// out = (x − mean) / sqrt(variance + eps) · weight + bias, per row.
-void layer_norm(const float* x, const float* weight, const float* bias, float eps,
-                int64_t num_rows, int64_t size, float* out);
-void layer_norm(const float* x, const float* weight, const float* bias, float eps,
-                int64_t num_rows, int64_t size, BFloat16* out);
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, int64_t num_rows,
+                int64_t size, float* out);
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, int64_t num_rows,
+                int64_t size, BFloat16* out);
 
 /// Rotary position embedding in place, in the rotate-half form of Llama (element i pairs with
 /// i + Dh/2).  x [T, H, Dh] with `row_stride` elements from one token to the next, so that the
-/// queries and keys inside a fused projection's output need no copy; cos, sin [T, Dh]; Dh even.
+/// queries and keys inside a fused projection's output need no copy; cos, sin [T, Dh/2]; Dh even.
 void rotary(float* x, int64_t row_stride, const float* cos, const float* sin, int64_t num_tokens,
             int64_t num_heads, int64_t head_size);
-void rotary(BFloat16* x, int64_t row_stride, const float* cos, const float* sin,
-            int64_t num_tokens, int64_t num_heads, int64_t head_size);
+void rotary(BFloat16* x, int64_t row_stride, const float* cos, const float* sin, int64_t num_tokens,
+            int64_t num_heads, int64_t head_size);
 
 /// out = silu(gate) · up.  gate_up [T, 2I]: the gate's columns, then those of up; out [T, I].
 void silu_mul(const float* gate_up, int64_t num_tokens, int64_t size, float* out);

@@ -1,13 +1,14 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 namespace e5v {
 
 /// Attention over sequences that lie end to end, without padding: sequence b owns rows
 /// [cu_seqlens_q[b], cu_seqlens_q[b + 1]) of q and [cu_seqlens_k[b], cu_seqlens_k[b + 1]) of k, v,
-/// and sees nothing else. The queries of a sequence are its *last* tokens: with `causal`, query i of
-/// Lq sees keys up to i + Lk − Lq, so that one query per sequence (its last token) needs no mask.
+/// and sees nothing else. The queries of a sequence are its *last* tokens: with `causal`, query i
+/// of Lq sees keys up to i + Lk − Lq, so that one query per sequence (its last token) needs no
+/// mask.
 ///
 /// Shapes: Tq and Tk tokens, H heads, Hkv key/value heads (H a multiple of Hkv; head h reads
 /// h / (H / Hkv)), Dh head size, B sequences.
@@ -16,8 +17,8 @@ struct PackedAttentionOptions {
   /// Factor on q·k before the softmax; 0 = 1 / sqrt(Dh).
   double scale = 0;
   /// Precision of both products' operands on the CPU; sums and softmax are always fp32.
-  torch::ScalarType product_dtype = torch::kFloat32;  ///< or kBFloat16
-  torch::ScalarType out_dtype = torch::kFloat32;      ///< or kBFloat16
+  at::ScalarType product_dtype = at::kFloat32;  ///< or kBFloat16
+  at::ScalarType out_dtype = at::kFloat32;      ///< or kBFloat16
 };
 
 /// The inference form on the CPU: memory O(Tq + Tk); a sequence's result is the same to the bit
@@ -28,17 +29,15 @@ struct PackedAttentionOptions {
 ///   returns [Tq, H · Dh] in `out_dtype`; no gradient
 /// Throws InputError where shapes, dtypes or offsets differ from that, or a causal sequence has
 /// more queries than keys. A query without keys gives zeros. On other devices calls the plain form.
-torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, const torch::Tensor& cu_seqlens_q,
-                               const torch::Tensor& cu_seqlens_k,
-                               const PackedAttentionOptions& options = {});
+at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
+                            const PackedAttentionOptions& options = {});
 
 /// The same by ATen's operators, sequence after sequence: any device, differentiable, memory
 /// H · Lq · Lk a sequence. The oracle and the training form. Computes in q's dtype (softmax in
 /// fp32) and returns `out_dtype`; `product_dtype` is not looked at.
-torch::Tensor packed_attention_plain(const torch::Tensor& q, const torch::Tensor& k,
-                                     const torch::Tensor& v, const torch::Tensor& cu_seqlens_q,
-                                     const torch::Tensor& cu_seqlens_k,
-                                     const PackedAttentionOptions& options = {});
+at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                  const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
+                                  const PackedAttentionOptions& options = {});
 
 }  // namespace e5v

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <cstdint>
 #include <memory>
@@ -24,7 +24,7 @@ class PackedWeight {
   /// weight [out_features, in_features], float32/bfloat16/float16, CPU, rows contiguous. Converted
   /// in blocks of rows: peak memory is the packed weight and one block.
   /// Throws InputError for another shape, dtype or device.
-  PackedWeight(const torch::Tensor& weight, Precision precision);
+  PackedWeight(const at::Tensor& weight, Precision precision);
   PackedWeight(PackedWeight&&) noexcept;
   PackedWeight& operator=(PackedWeight&&) noexcept;
   ~PackedWeight();
@@ -35,15 +35,14 @@ class PackedWeight {
   ///   y     [T, out_features] float32 or bfloat16, contiguous, written in place;
   ///         float32 where `accumulate`
   /// Throws InputError where shapes or dtypes differ from that. T = 0 is allowed.
-  void matmul(const torch::Tensor& x, const torch::Tensor& bias, const torch::Tensor& y,
+  void matmul(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& y,
               bool accumulate = false) const;
 
   /// As above into a new tensor of `out_dtype`.
-  torch::Tensor matmul(const torch::Tensor& x, const torch::Tensor& bias,
-                       torch::ScalarType out_dtype) const;
+  at::Tensor matmul(const at::Tensor& x, const at::Tensor& bias, at::ScalarType out_dtype) const;
 
   /// The weight as [out_features, in_features] of `dtype`, contiguous.
-  torch::Tensor unpack(torch::ScalarType dtype) const;
+  at::Tensor unpack(at::ScalarType dtype) const;
 
   int64_t in_features() const;
   int64_t out_features() const;
