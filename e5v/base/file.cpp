@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
@@ -88,7 +90,9 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {
   std::string content;
   struct stat status {};
   if (::fstat(file.value, &status) == 0 && S_ISREG(status.st_mode)) {
-    content.reserve(static_cast<size_t>(status.st_size));
+    // A sparse file may claim any size: the loop below refuses it before that much is allocated.
+    const auto size = static_cast<uint64_t>(status.st_size);
+    if (size <= max_bytes) content.reserve(static_cast<size_t>(size));
   }
   std::string chunk(kBufferBytes, '\0');
   for (;;) {
@@ -105,16 +109,29 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  temporary_path_ = path;
-  temporary_path_ += fmt::format(".tmp{}", ::getpid());
-  descriptor_ = ::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode)) {
+    throw FileError(path_.native(), "cannot create", system_reason(EISDIR));
+  }
+  if (exists && !S_ISREG(status.st_mode)) {  // renaming would replace the device itself
+    descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    std::error_code error;
+    const std::filesystem::path target = std::filesystem::canonical(path, error);
+    if (!error) path_ = target;  // the file behind a link
+    static std::atomic<uint64_t> count{0};
+    temporary_path_ = path_;
+    temporary_path_ += fmt::format(".tmp{}.{}", ::getpid(), count++);
+    descriptor_ = ::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (descriptor_ < 0) throw FileError(path_.native(), "cannot create", system_reason(errno));
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
-  ::unlink(temporary_path_.c_str());
+  if (!temporary_path_.empty()) ::unlink(temporary_path_.c_str());
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -144,15 +161,16 @@ void AtomicFile::flush() {
 
 void AtomicFile::commit() {
   flush();
-  if (::fsync(descriptor_) != 0 && errno != EINVAL) {
+  // EINVAL: a file system or device that has nothing to sync.
+  if (::fsync(descriptor_) != 0 && errno != EINVAL && errno != EROFS) {
     throw FileError(path_.native(), "cannot write", system_reason(errno));
   }
-  if (::close(std::exchange(descriptor_, -1)) != 0 ||
-      ::rename(temporary_path_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary_path_.c_str());
-    throw FileError(path_.native(), "cannot write", system_reason(error));
-  }
+  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+  const bool direct = temporary_path_.empty();
+  if (closed && (direct || ::rename(temporary_path_.c_str(), path_.c_str()) == 0)) return;
+  const int error = errno;
+  if (!direct) ::unlink(temporary_path_.c_str());
+  throw FileError(path_.native(), "cannot write", system_reason(error));
 }
 
 void write_file(const std::filesystem::path& path, std::string_view content) {

@@ -22,8 +22,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
 
-  /// Tells the kernel that [offset, offset + size) will not be read again soon, so that its pages no
-  /// longer count as this process's memory. The bytes stay readable.
+  /// Tells the kernel that [offset, offset + size) will not be read again soon, so that its pages
+  /// no longer count as this process's memory. The bytes stay readable.
   void release(size_t offset, size_t size) const;
 
  private:
@@ -37,8 +37,9 @@ class MappedFile {
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes = UINT64_C(1) << 32);
 
 /// A file that appears under its name only when complete: written beside it under a temporary name,
-/// synced and renamed by `commit`; removed again if destroyed before that. Throws FileError from
-/// every member, naming the final path (a full disk shows as such).
+/// synced and renamed by `commit`; removed again if destroyed before that. A symbolic link is
+/// followed; a device or pipe (/dev/null, /dev/stdout) is written to directly. Throws FileError
+/// from every member, naming the final path (a full disk shows as such).
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -57,7 +58,7 @@ class AtomicFile {
   void flush();
 
   std::filesystem::path path_;
-  std::filesystem::path temporary_path_;
+  std::filesystem::path temporary_path_;  // empty: written directly
   int descriptor_ = -1;
   uint64_t size_ = 0;
   std::string buffer_;

@@ -27,7 +27,8 @@ inline Utf8Char next_utf8(std::string_view text, size_t at) {
     value = (value << 6) | (byte(at + i) & 0x3f);
   }
   const bool overlong = (size == 3 && value < 0x800) || (size == 4 && value < 0x10000);
-  if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return {0xfffd, 1, false};
+  if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+    return {0xfffd, 1, false};
   return {value, size, true};
 }
 
