@@ -23,6 +23,7 @@ struct GoldenItem {
 /// A folder of tests/goldens. tests/goldens/README.md describes the files and the names in them.
 class Golden {
  public:
+  const std::filesystem::path& folder() const { return folder_; }
   /// The path of one of its files, which may be another golden's.
   std::filesystem::path file(const std::string& file_name) const;
 
