@@ -26,6 +26,10 @@ void CommandContext::print(std::string_view text) const {
   }
 }
 
+void CommandContext::print_json(const Json& document) const {
+  print(document.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 Logger& CommandContext::log() const {
   if (!log_) log_ = make_stderr_logger(quiet);
   return *log_;
@@ -74,7 +78,8 @@ void CliOptionRegistry::add(std::string_view name, std::filesystem::path& value,
 
 void CliOptionRegistry::add(std::string_view name, std::vector<std::string>& value,
                             std::string_view help) {
-  add_option(command_, name, value, help);
+  // One value each time the flag is given: it must not swallow positional arguments after it.
+  command_.add_option(flag(name), value, std::string(help))->allow_extra_args(false);
 }
 
 void CliOptionRegistry::add_choice(std::string_view name, std::vector<std::string> choices,

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "e5v/base/json.h"
 #include "e5v/base/log.h"
 #include "e5v/base/options.h"
 
@@ -19,6 +20,8 @@ struct CommandContext {
 
   /// Writes `text` and a line end to stdout. Throws FileError where that fails, e.g. a full disk.
   void print(std::string_view text) const;
+  /// `document` on one line, with U+FFFD for bytes that are not UTF-8.
+  void print_json(const Json& document) const;
   /// The command's log, made on first use, when --quiet is known.
   Logger& log() const;
 
@@ -55,7 +58,7 @@ class CliOptionRegistry : public OptionRegistry {
 /// The commands, in the order of the help. Each X(name) is one file e5v/cli/<name>.cpp that defines
 /// `void register_<name>(CLI::App& app, CommandContext& context)`: a struct of options with
 /// defaults, one add_command, and a callback that does the work and throws e5v::Error.
-#define E5V_COMMANDS(X)
+#define E5V_COMMANDS(X) X(pull)
 
 #define E5V_DECLARE_COMMAND(name) void register_##name(CLI::App& app, CommandContext& context);
 E5V_COMMANDS(E5V_DECLARE_COMMAND)
