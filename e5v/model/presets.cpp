@@ -1,0 +1,138 @@
+#include "e5v/model/presets.h"
+
+#include <fmt/ranges.h>
+
+#include <utility>
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+namespace {
+
+constexpr int64_t kNumControlTokens = 256;  // as Llama-3 has them
+
+/// [height, width] of each grid of tiles, in the order of the published models.
+Json grid_pinpoints(int64_t tile) {
+  return {
+      {tile, 2 * tile}, {2 * tile, tile}, {2 * tile, 2 * tile}, {3 * tile, tile}, {tile, 3 * tile}};
+}
+
+Json clip_vit_large_336() {
+  return {{"model_type", "clip_vision_model"},
+          {"hidden_size", 1024},
+          {"intermediate_size", 4096},
+          {"num_hidden_layers", 24},
+          {"num_attention_heads", 16},
+          {"image_size", 336},
+          {"patch_size", 14},
+          {"projection_dim", 768},
+          {"vocab_size", 32000}};
+}
+
+ModelPreset llava_next(std::string name, int64_t num_text_tokens, Json text, Json vision) {
+  const int64_t image_token = num_text_tokens + kNumControlTokens;
+  text["architectures"] = Json::array({"LlamaForCausalLM"});
+  text["model_type"] = "llama";
+  text["hidden_act"] = "silu";
+  text["rms_norm_eps"] = 1e-5;
+  text["max_position_embeddings"] = 8192;
+  text["tie_word_embeddings"] = false;
+  text["bos_token_id"] = num_text_tokens;
+  text["eos_token_id"] = num_text_tokens + 9;  // <|eot_id|>
+  // `<image>` and `<pad>` are added, then the table is rounded up to a multiple of 64.
+  text["vocab_size"] = (image_token + 2 + 63) / 64 * 64;
+  Json config = {{"architectures", Json::array({"LlavaNextForConditionalGeneration"})},
+                 {"model_type", "llava_next"},
+                 {"ignore_index", -100},
+                 {"image_token_index", image_token},
+                 {"pad_token_id", image_token + 1},
+                 {"image_grid_pinpoints", grid_pinpoints(vision["image_size"].get<int64_t>())},
+                 {"projector_hidden_act", "gelu"},
+                 {"tie_word_embeddings", false},
+                 {"transformers_version", "4.41.2"},
+                 {"use_image_newline_parameter", true},
+                 {"vision_feature_layer", -2},
+                 {"vision_feature_select_strategy", "default"}};
+  config["vision_config"] = std::move(vision);
+  config["text_config"] = std::move(text);
+  return {std::move(name), std::move(config), num_text_tokens};
+}
+
+}  // namespace
+
+const std::vector<std::string>& preset_names() {
+  static const std::vector<std::string> names = {"tiny", "1b", "e5v-8b"};
+  return names;
+}
+
+ModelPreset model_preset(std::string_view name) {
+  if (name == "tiny") {
+    return llava_next("tiny", 492,
+                      {{"hidden_size", 64},
+                       {"intermediate_size", 128},
+                       {"num_hidden_layers", 2},
+                       {"num_attention_heads", 4},
+                       {"num_key_value_heads", 2},
+                       {"rope_theta", 500000.0}},
+                      {{"model_type", "clip_vision_model"},
+                       {"hidden_size", 32},
+                       {"intermediate_size", 64},
+                       {"num_hidden_layers", 3},
+                       {"num_attention_heads", 2},
+                       {"image_size", 56},
+                       {"patch_size", 14},
+                       {"projection_dim", 16}});
+  }
+  if (name == "1b") {
+    return llava_next("1b", 32000 - kNumControlTokens,
+                      {{"hidden_size", 2048},
+                       {"intermediate_size", 5632},
+                       {"num_hidden_layers", 22},
+                       {"num_attention_heads", 32},
+                       {"num_key_value_heads", 4},
+                       {"rope_theta", 10000.0}},
+                      clip_vit_large_336());
+  }
+  if (name == "e5v-8b") {
+    return llava_next("e5v-8b", 128000,
+                      {{"hidden_size", 4096},
+                       {"intermediate_size", 14336},
+                       {"num_hidden_layers", 32},
+                       {"num_attention_heads", 32},
+                       {"num_key_value_heads", 8},
+                       {"rope_theta", 500000.0}},
+                      clip_vit_large_336());
+  }
+  throw ConfigError(fmt::format("there is no preset '{}', expected one of {}", printable(name),
+                                fmt::join(preset_names(), ", ")));
+}
+
+Json preprocessor_config_for(const Json& config) {
+  const Json& tile = config.at("vision_config").at("image_size");
+  return {{"aspect_ratio_setting", "anyres"},
+          {"crop_size", {{"height", tile}, {"width", tile}}},
+          {"do_center_crop", true},
+          {"do_convert_rgb", true},
+          {"do_normalize", true},
+          {"do_pad", true},
+          {"do_rescale", true},
+          {"do_resize", true},
+          {"image_grid_pinpoints", config.at("image_grid_pinpoints")},
+          {"image_mean", {0.48145466, 0.4578275, 0.40821073}},
+          {"image_processor_type", "LlavaNextImageProcessor"},
+          {"image_std", {0.26862954, 0.26130258, 0.27577711}},
+          {"processor_class", "LlavaNextProcessor"},
+          {"resample", 3},
+          {"rescale_factor", 1.0 / 255.0},
+          {"size", {{"shortest_edge", tile}}}};
+}
+
+Json processor_config_for(const Json& config) {
+  return {{"image_token", "<image>"},
+          {"num_additional_image_tokens", 1},
+          {"patch_size", config.at("vision_config").at("patch_size")},
+          {"processor_class", "LlavaNextProcessor"},
+          {"vision_feature_select_strategy", config.at("vision_feature_select_strategy")}};
+}
+
+}  // namespace e5v

@@ -1,0 +1,219 @@
+#include "e5v/model/random_model.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <future>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "e5v/base/error.h"
+#include "e5v/base/file.h"
+#include "e5v/base/threads.h"
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/checkpoint/convert.h"
+#include "e5v/model/llava_next.h"
+#include "e5v/model/preset_tokenizer.h"
+#include "e5v/model/presets.h"
+#include "e5v/nn/linear.h"
+
+namespace e5v {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr float kStandardDeviation = 0.02f;
+constexpr uint64_t kPieceElements = uint64_t{1} << 22;  // generated and written at a time
+constexpr size_t kBlockElements = 2048;                 // converted at a time, in cache
+
+/// Every tensor of a published checkpoint in the order of visit_parameters.
+class TensorLister final : public ParameterVisitor {
+ public:
+  void tensor(const std::string& name, at::Tensor&, at::IntArrayRef shape) override {
+    add(name, shape.vec());
+  }
+  void linear(const std::string& name, Linear& linear) override {
+    add(name + ".weight", linear.checkpoint_shape());
+    if (linear.has_bias()) add(name + ".bias", {linear.out_features()});
+  }
+  void add(const std::string& name, std::vector<int64_t> shape) {
+    tensors.push_back({name, dtype, std::move(shape)});
+  }
+
+  DType dtype;
+  std::vector<TensorSpec> tensors;
+};
+
+std::vector<TensorSpec> published_tensors(LlavaConfig config, DType dtype) {
+  TensorLister lister;
+  lister.dtype = dtype;
+  const int64_t vision_size = config.vision.hidden_size, text_size = config.text.hidden_size;
+  const int64_t vocab_size = config.text.vocab_size;
+  config.vision_feature_layer = -1;  // published checkpoints hold the layers that are not used, too
+  LlavaNext model(config);
+  model.visit_parameters(lister);
+  lister.add("vision_tower.vision_model.post_layernorm.weight", {vision_size});
+  lister.add("vision_tower.vision_model.post_layernorm.bias", {vision_size});
+  lister.add("language_model.lm_head.weight", {vocab_size, text_size});
+  for (TensorSpec& tensor : lister.tensors) {
+    // Any number of rows is fine for an embedding table; this is the one that the config states.
+    for (int64_t& size : tensor.shape) size = size == -1 ? vocab_size : size;
+  }
+  return lister.tensors;
+}
+
+/// splitmix64's mixing (Steele et al. 2014): a good hash of a counter.
+uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return x ^ (x >> 31);
+}
+
+/// The random values of one tensor: element i depends on the key and i alone.
+struct RandomValues {
+  uint64_t key;
+  float mean;
+
+  RandomValues(int64_t seed, std::string_view name) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);  // FNV-1a
+    for (const unsigned char byte : name) hash = (hash ^ byte) * UINT64_C(0x100000001b3);
+    key = mix(hash ^ mix(static_cast<uint64_t>(seed)));
+    const std::string_view module = name.substr(0, name.rfind('.'));
+    const bool is_norm = module.substr(module.rfind('.') + 1).find("norm") != module.npos;
+    mean = is_norm && name.ends_with(".weight") ? 1.0f : 0.0f;
+  }
+
+  /// The sum of four uniform numbers: near enough to normal, and far cheaper.
+  float operator()(uint64_t i) const {
+    constexpr float kScale = kStandardDeviation * 1.7320508f / 65536.0f;  // its deviation: 65536/√3
+    const uint64_t bits = mix(key + i * UINT64_C(0x9e3779b97f4a7c15));
+    const auto sum = static_cast<int32_t>((bits & 0xffff) + ((bits >> 16) & 0xffff) +
+                                          ((bits >> 32) & 0xffff) + (bits >> 48));
+    return mean + static_cast<float>(sum - 2 * 65535) * kScale;
+  }
+};
+
+/// Elements [begin, end) of a tensor into `out`.
+void fill(const RandomValues& values, uint64_t begin, uint64_t end, DType dtype, std::byte* out) {
+  std::array<float, kBlockElements> block;
+  const size_t element_bytes = dtype_bytes(dtype);
+  while (begin < end) {
+    const size_t count = std::min<uint64_t>(kBlockElements, end - begin);
+    for (size_t i = 0; i < count; ++i) block[i] = values(begin + i);
+    convert_from_float32(dtype, std::span(block).first(count), {out, count * element_bytes});
+    begin += count;
+    out += count * element_bytes;
+  }
+}
+
+/// `fill` on all cores.
+void fill_in_parallel(const RandomValues& values, uint64_t begin, DType dtype,
+                      std::span<std::byte> out) {
+  const size_t element_bytes = dtype_bytes(dtype);
+  const uint64_t count = out.size() / element_bytes;
+  const uint64_t share = std::max<uint64_t>(kBlockElements, count / usable_cores() + 1);
+  std::vector<std::jthread> threads;
+  for (uint64_t at = share; at < count; at += share) {
+    threads.emplace_back([=, &values] {
+      fill(values, begin + at, begin + std::min(at + share, count), dtype,
+           out.data() + at * element_bytes);
+    });
+  }
+  fill(values, begin, begin + std::min(share, count), dtype, out.data());
+}
+
+void write_tensors(const fs::path& folder, const std::vector<TensorSpec>& tensors, int64_t seed,
+                   const ProgressCallback& progress) {
+  uint64_t total_bytes = 0, done_bytes = 0;
+  for (const TensorSpec& tensor : tensors) {
+    total_bytes += checked_tensor_bytes(tensor.dtype, tensor.shape).value();
+  }
+  CheckpointWriter writer(folder, tensors);
+  // While one piece is written the next is generated.
+  std::vector<std::byte> generated, written;
+  std::future<void> writing;
+  for (const TensorSpec& tensor : tensors) {
+    const RandomValues values(seed, tensor.name);
+    const uint64_t count = checked_num_elements(tensor.shape).value();
+    for (uint64_t begin = 0; begin < count; begin += kPieceElements) {
+      generated.resize(std::min(kPieceElements, count - begin) * dtype_bytes(tensor.dtype));
+      fill_in_parallel(values, begin, tensor.dtype, generated);
+      if (writing.valid()) writing.get();
+      std::swap(generated, written);
+      done_bytes += written.size();
+      if (progress) progress(done_bytes, total_bytes);
+      writing = std::async(std::launch::async,
+                           [&writer, &tensor, &written] { writer.write(tensor.name, written); });
+    }
+  }
+  if (writing.valid()) writing.get();
+  writer.commit();
+}
+
+const char* torch_dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::BF16:
+      return "bfloat16";
+    case DType::F16:
+      return "float16";
+    case DType::F32:
+      return "float32";
+    default:
+      throw ConfigError(
+          fmt::format("a random model is of BF16, F16 or F32, not {}", dtype_name(dtype)));
+  }
+}
+
+void write_json(const fs::path& path, const Json& json) { write_file(path, json.dump(2) + "\n"); }
+
+/// Removes a folder that was not finished.
+struct FolderGuard {
+  fs::path path;
+  ~FolderGuard() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+}  // namespace
+
+void RandomModelOptions::register_options(OptionRegistry& registry) {
+  registry.add("preset", preset, "Shape of the model: tiny, 1b (1.04 G parameters) or e5v-8b");
+  registry.add("seed", seed, "Equal seeds give equal weights");
+  registry.add("dtype", dtype, {{"bf16", DType::BF16}, {"fp16", DType::F16}, {"fp32", DType::F32}},
+               "Type of the stored weights");
+}
+
+void write_random_model(const fs::path& folder, const RandomModelOptions& options,
+                        const ProgressCallback& progress) {
+  ModelPreset preset = model_preset(options.preset);
+  const char* const dtype_name = torch_dtype_name(options.dtype);
+  preset.config["torch_dtype"] = dtype_name;
+  preset.config["text_config"]["torch_dtype"] = dtype_name;
+  const LlavaConfig config = LlavaConfig::from_json(preset.config);
+
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
+    throw FileError(folder.native(), "cannot write a model", "expected a new or empty folder");
+  }
+  // Absolute, so that the temporary name lies beside it even for "." and "model/".
+  fs::path target = fs::absolute(folder).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  FolderGuard unfinished{target};
+  unfinished.path += fmt::format(".tmp{}", ::getpid());
+  write_tensors(unfinished.path, published_tensors(config, options.dtype), options.seed, progress);
+  write_json(unfinished.path / "config.json", preset.config);
+  write_json(unfinished.path / "preprocessor_config.json", preprocessor_config_for(preset.config));
+  write_json(unfinished.path / "processor_config.json", processor_config_for(preset.config));
+  write_json(unfinished.path / "tokenizer_config.json", preset_tokenizer_config());
+  // Not indented: it is long.
+  write_file(unfinished.path / "tokenizer.json",
+             preset_tokenizer(preset.num_text_tokens).dump() + "\n");
+  fs::rename(unfinished.path, target, error);
+  if (error) throw FileError(folder.native(), "cannot create", error.message());
+}
+
+}  // namespace e5v

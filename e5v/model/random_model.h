@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "e5v/base/options.h"
+#include "e5v/base/progress.h"
+#include "e5v/checkpoint/dtype.h"
+
+namespace e5v {
+
+struct RandomModelOptions {
+  /// One of preset_names().
+  std::string preset = "tiny";
+  /// Equal seeds give equal weights, whatever the number of threads; another dtype rounds them.
+  int64_t seed = 0;
+  /// BF16, F16 or F32.
+  DType dtype = DType::BF16;
+
+  void register_options(OptionRegistry& registry);
+};
+
+/// Writes a complete checkpoint folder of a preset's shape with random weights: what transformers
+/// and e5v need to load it, in the published key layout. Matrices, embeddings and biases are drawn
+/// with standard deviation 0.02, the scales of norms around 1, so that activations stay moderate.
+/// Weights are streamed to disk; memory does not grow with the model.
+///
+/// `folder` must not exist, or be empty; it appears only when complete. `progress` counts bytes.
+/// Throws ConfigError for an unknown preset, FileError.
+void write_random_model(const std::filesystem::path& folder, const RandomModelOptions& options,
+                        const ProgressCallback& progress = nullptr);
+
+}  // namespace e5v
