@@ -1,0 +1,179 @@
+#include "e5v/nn/packed_weight.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+namespace {
+
+using Precision = PackedWeight::Precision;
+
+struct Shape {
+  int64_t in_features, out_features;
+};
+// Also sizes that no block of oneDNN's divides.
+const std::vector<Shape> kShapes = {{64, 128}, {2048, 512}, {1, 1},
+                                    {17, 3},   {100, 1030}, {588, 77}};
+
+at::ScalarType dtype_of(Precision precision) {
+  return precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+/// x and weight as the product sees them, multiplied in double.
+at::Tensor exact_product(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
+  const auto seen = [&](const at::Tensor& t) { return t.to(dtype_of(precision)).to(at::kDouble); };
+  return at::matmul(seen(x), seen(weight).t());
+}
+
+/// A sum of K products in fp32 is within a few √K ulps of the magnitude of its terms.
+void expect_product(const at::Tensor& y, const at::Tensor& expected, double tolerance) {
+  ASSERT_EQ(y.sizes(), expected.sizes());
+  const double error = (y.to(at::kDouble) - expected).abs().max().item<double>();
+  const double scale = expected.abs().max().item<double>();
+  EXPECT_LE(error, tolerance * (1 + scale));
+}
+
+class PackedWeightTest : public ::testing::TestWithParam<Precision> {
+ protected:
+  void SetUp() override { at::manual_seed(5); }
+};
+
+TEST_P(PackedWeightTest, MultipliesAnyNumberOfRows) {
+  for (const auto [in_features, out_features] : kShapes) {
+    const at::Tensor weight = at::randn({out_features, in_features});
+    const PackedWeight packed(weight, GetParam());
+    EXPECT_EQ(packed.in_features(), in_features);
+    EXPECT_EQ(packed.out_features(), out_features);
+    for (const int64_t rows : {0, 1, 2, 31, 32, 33, 255, 256, 257, 700}) {
+      const at::Tensor x = at::randn({rows, in_features});
+      const at::Tensor y = packed.matmul(x, {}, at::kFloat);
+      if (rows == 0) {
+        EXPECT_EQ(y.size(0), 0);
+        continue;
+      }
+      expect_product(y, exact_product(x, weight, GetParam()), 2e-6);
+    }
+  }
+}
+
+TEST_P(PackedWeightTest, AddsBiasAndAccumulates) {
+  const at::Tensor weight = at::randn({200, 96}), bias = at::randn({200});
+  const PackedWeight packed(weight, GetParam());
+  for (const int64_t rows : {1, 40, 300}) {
+    const at::Tensor x = at::randn({rows, 96}), before = at::randn({rows, 200});
+    const at::Tensor product = exact_product(x, weight, GetParam());
+    expect_product(packed.matmul(x, bias, at::kFloat), product + bias, 2e-6);
+    at::Tensor y = before.clone();
+    packed.matmul(x, bias, y, /*accumulate=*/true);
+    expect_product(y, before + product + bias, 2e-6);
+    y = before.clone();
+    packed.matmul(x, {}, y, /*accumulate=*/true);
+    expect_product(y, before + product, 2e-6);
+  }
+}
+
+TEST_P(PackedWeightTest, TakesAndGivesBfloat16) {
+  const at::Tensor weight = at::randn({200, 96}), bias = at::randn({200});
+  const PackedWeight packed(weight, GetParam());
+  const at::Tensor x = at::randn({50, 96}).to(at::kBFloat16);
+  const at::Tensor expected = exact_product(x, weight, GetParam()) + bias;
+  const at::Tensor y = packed.matmul(x, bias, at::kBFloat16);
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(at::allclose(y.to(at::kDouble), expected, /*rtol=*/1.0 / 250, /*atol=*/1e-4));
+}
+
+TEST_P(PackedWeightTest, ReadsRowsWithAStride) {
+  const at::Tensor weight = at::randn({64, 48});
+  const PackedWeight packed(weight, GetParam());
+  const at::Tensor wide = at::randn({40, 100});
+  const at::Tensor x = wide.narrow(1, 20, 48);
+  EXPECT_TRUE(
+      at::equal(packed.matmul(x, {}, at::kFloat), packed.matmul(x.contiguous(), {}, at::kFloat)));
+}
+
+// Others' most frequent defect: results that depend on what else is in the batch.
+TEST_P(PackedWeightTest, ARowHardlyDependsOnTheBatchAndInFloat32NotAtAll) {
+  for (const auto [in_features, out_features] : {Shape{512, 640}, Shape{2048, 300}}) {
+    const PackedWeight packed(at::randn({out_features, in_features}), GetParam());
+    const at::Tensor x = at::randn({800, in_features});
+    const at::Tensor all = packed.matmul(x, {}, at::kFloat);
+    for (const auto& [begin, rows] : std::vector<std::pair<int64_t, int64_t>>{
+             {0, 1}, {5, 1}, {31, 2}, {100, 33}, {250, 256}, {300, 257}, {700, 100}, {799, 1}}) {
+      const at::Tensor part = packed.matmul(x.narrow(0, begin, rows), {}, at::kFloat);
+      const at::Tensor expected = all.narrow(0, begin, rows);
+      if (GetParam() == Precision::kFloat32) {
+        EXPECT_TRUE(at::equal(part, expected)) << begin << "+" << rows;
+      } else {
+        expect_product(part, expected.to(at::kDouble), 1e-6);
+      }
+    }
+  }
+}
+
+TEST_P(PackedWeightTest, BitsDoNotDependOnTheNumberOfThreads) {
+  const PackedWeight packed(at::randn({640, 512}), GetParam());
+  const at::Tensor x = at::randn({300, 512});
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = packed.matmul(x, {}, at::kFloat);
+  at::set_num_threads(2);
+  const at::Tensor two = packed.matmul(x, {}, at::kFloat);
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(one, two));
+}
+
+TEST_P(PackedWeightTest, UnpacksWhatItPacked) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const auto [in_features, out_features] : kShapes) {
+      const at::Tensor weight = at::randn({out_features, in_features}).to(dtype);
+      const PackedWeight packed(weight, GetParam());
+      EXPECT_TRUE(
+          at::equal(packed.unpack(at::kFloat), weight.to(dtype_of(GetParam())).to(at::kFloat)));
+      EXPECT_GE(packed.num_bytes(),
+                static_cast<size_t>(weight.numel()) * at::elementSize(dtype_of(GetParam())));
+    }
+  }
+}
+
+TEST_P(PackedWeightTest, ServesSeveralThreadsAtOnce) {
+  const PackedWeight packed(at::randn({300, 256}), GetParam());
+  const at::Tensor x = at::randn({70, 256});
+  const at::Tensor expected = packed.matmul(x, {}, at::kFloat);
+  std::vector<at::Tensor> results(4);
+  std::vector<std::thread> threads;
+  for (at::Tensor& result : results) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) result = packed.matmul(x, {}, at::kFloat);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const at::Tensor& result : results) EXPECT_TRUE(at::equal(result, expected));
+}
+
+TEST_P(PackedWeightTest, RefusesWhatDoesNotFit) {
+  EXPECT_THROW(PackedWeight(at::randn({4}), GetParam()), InputError);
+  EXPECT_THROW(PackedWeight(at::ones({4, 4}, at::kLong), GetParam()), InputError);
+  EXPECT_THROW(PackedWeight(at::Tensor(), GetParam()), InputError);
+  const PackedWeight packed(at::randn({8, 4}), GetParam());
+  at::Tensor y = at::empty({3, 8});
+  EXPECT_THROW(packed.matmul(at::randn({3, 5}), {}, y), InputError);
+  EXPECT_THROW(packed.matmul(at::randn({2, 4}), {}, y), InputError);
+  EXPECT_THROW(packed.matmul(at::randn({3, 4}), at::randn({7}), y), InputError);
+  EXPECT_THROW(packed.matmul(at::randn({3, 4}), {}, y.t()), InputError);
+  EXPECT_THROW(packed.matmul(at::randn({3, 4}), {}, y.to(at::kBFloat16), true), InputError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, PackedWeightTest,
+                         ::testing::Values(Precision::kFloat32, Precision::kBFloat16),
+                         [](const auto& info) {
+                           return info.param == Precision::kFloat32 ? "fp32" : "bf16";
+                         });
+
+}  // namespace
+}  // namespace e5v
