@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
 #include "e5v/base/utf8.h"
-#include "e5v/train/random.h"
+#include "e5v/base/random.h"
 
 namespace e5v {
 namespace {

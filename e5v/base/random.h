@@ -4,7 +4,7 @@
 
 namespace e5v {
 
-/// A bijection of 64 bits that leaves no trace of order (the finaliser of SplitMix64).
+/// A bijection of 64 bits that leaves no trace of order: SplitMix64's step and finaliser.
 inline uint64_t mix64(uint64_t value) {
   value += 0x9e3779b97f4a7c15;
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
