@@ -1,0 +1,94 @@
+#include "e5v/cli/commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace e5v {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+enum class Colour { kRed, kGreen };
+
+/// One field of each kind.
+struct PaintOptions {
+  bool glossy = false;
+  bool dry = true;
+  int64_t layers = 2;
+  double width = 0.5;
+  std::string name = "wall";
+  std::filesystem::path output;
+  std::vector<std::string> rooms;
+  Colour colour = Colour::kGreen;
+
+  void register_options(OptionRegistry& registry) {
+    registry.add("glossy", glossy, "Shines");
+    registry.add("dry", dry, "Waits");
+    registry.add("layers", layers, "How many");
+    registry.add("width", width, "Of the brush, in metres");
+    registry.add("name", name, "What is painted");
+    registry.add("output", output, "Where to");
+    registry.add("room", rooms, "Which rooms");
+    registry.add("colour", colour, {{"red", Colour::kRed}, {"green", Colour::kGreen}}, "Which");
+  }
+};
+
+class CliOptionRegistryTest : public ::testing::Test {
+ protected:
+  CliOptionRegistryTest() {
+    CliOptionRegistry registry(app_);
+    options_.register_options(registry);
+    app_.add_option("rest", rest_);
+  }
+  void parse(const std::string& line) { app_.parse(line); }
+
+  CLI::App app_;
+  PaintOptions options_;
+  std::vector<std::string> rest_;
+};
+
+TEST_F(CliOptionRegistryTest, WithoutFlagsTheDefaultsStay) {
+  parse("");
+  EXPECT_FALSE(options_.glossy);
+  EXPECT_TRUE(options_.dry);
+  EXPECT_EQ(options_.layers, 2);
+  EXPECT_EQ(options_.colour, Colour::kGreen);
+}
+
+TEST_F(CliOptionRegistryTest, EveryKindOfFieldHasItsFlag) {
+  parse(
+      "--glossy --no-dry --layers 3 --width 1.5 --name=door --output a/b --room x --room y "
+      "--colour red z");
+  EXPECT_TRUE(options_.glossy);
+  EXPECT_FALSE(options_.dry);
+  EXPECT_EQ(options_.layers, 3);
+  EXPECT_EQ(options_.width, 1.5);
+  EXPECT_EQ(options_.name, "door");
+  EXPECT_EQ(options_.output, "a/b");
+  EXPECT_THAT(options_.rooms, ElementsAre("x", "y"));
+  EXPECT_EQ(options_.colour, Colour::kRed);
+  EXPECT_THAT(rest_, ElementsAre("z"));
+}
+
+TEST_F(CliOptionRegistryTest, AListTakesOneValueAFlag) {
+  parse("--room x y");
+  EXPECT_THAT(options_.rooms, ElementsAre("x"));
+  EXPECT_THAT(rest_, ElementsAre("y"));
+}
+
+TEST_F(CliOptionRegistryTest, TheHelpShowsDefaultsAndChoices) {
+  const std::string help = app_.help();
+  EXPECT_THAT(help, HasSubstr("--layers INT=2"));
+  EXPECT_THAT(help, HasSubstr("red, green [green]"));
+}
+
+TEST_F(CliOptionRegistryTest, RefusesValuesOfAnotherKind) {
+  for (const char* line :
+       {"--layers x", "--layers 1.5", "--width wide", "--colour blue", "--layers"}) {
+    EXPECT_THROW(parse(line), CLI::ParseError) << line;
+  }
+}
+
+}  // namespace
+}  // namespace e5v
