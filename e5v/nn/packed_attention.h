@@ -17,8 +17,8 @@ struct PackedAttentionOptions {
   /// Factor on q·k before the softmax; 0 = 1 / sqrt(Dh).
   double scale = 0;
   /// Precision of both products' operands on the CPU; sums and softmax are always fp32.
-  at::ScalarType product_dtype = at::kFloat32;  ///< or kBFloat16
-  at::ScalarType out_dtype = at::kFloat32;      ///< or kBFloat16
+  at::ScalarType product_dtype = at::kFloat;  ///< or kBFloat16
+  at::ScalarType out_dtype = at::kFloat;      ///< or kBFloat16
 };
 
 /// The inference form on the CPU: memory O(Tq + Tk); a sequence's result is the same to the bit
@@ -26,9 +26,10 @@ struct PackedAttentionOptions {
 ///   q     [Tq, H, Dh], k, v [Tk, Hkv, Dh]   float32 or bfloat16, all three the same; the last
 ///         dimension contiguous, the others strided at will (views into a fused projection)
 ///   cu_*  [B + 1] int32 or int64, CPU, from 0 to Tq (Tk), not decreasing
-///   returns [Tq, H · Dh] in `out_dtype`; no gradient
+///   returns [Tq, H · Dh] in `out_dtype`
 /// Throws InputError where shapes, dtypes or offsets differ from that, or a causal sequence has
-/// more queries than keys. A query without keys gives zeros. On other devices calls the plain form.
+/// more queries than keys. A query without keys gives zeros. On other devices, and where a gradient
+/// is recorded, calls the plain form.
 at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
                             const PackedAttentionOptions& options = {});

@@ -330,6 +330,8 @@ at::Tensor PackedWeight::unpack(at::ScalarType dtype) const {
   return dense.to(dtype);
 }
 
+bool PackedWeight::has_native_bfloat16() { return has_native_bf16(); }
+
 int64_t PackedWeight::in_features() const { return impl_->in_features; }
 int64_t PackedWeight::out_features() const { return impl_->out_features; }
 PackedWeight::Precision PackedWeight::precision() const { return impl_->precision; }

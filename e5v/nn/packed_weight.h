@@ -46,6 +46,9 @@ class PackedWeight {
   /// The weight as [out_features, in_features] of `dtype`, contiguous.
   at::Tensor unpack(at::ScalarType dtype) const;
 
+  /// True if this CPU multiplies bf16 faster than fp32 (AVX512-BF16 or AMX).
+  static bool has_native_bfloat16();
+
   int64_t in_features() const;
   int64_t out_features() const;
   Precision precision() const;

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/nn/parameter_visitor.h"
+
+namespace e5v {
+
+/// Which stored tensor each parameter of a model comes from, and all that does not fit.
+struct CheckpointReport {
+  /// Parameter -> stored name, both of tensors that fit.
+  std::map<std::string, std::string> sources;
+  std::vector<std::string> missing;
+  std::vector<std::string> unexpected;  ///< stored, and neither a parameter nor known to be unused
+  std::vector<std::string> misshaped;   ///< "name: has [3, 4], expected [3, 5]"
+
+  bool complete() const { return missing.empty() && misshaped.empty(); }
+
+  /// All findings in one line, long lists cut after `max_names` of each kind.
+  std::string summary(size_t max_names = 8) const;
+};
+
+/// Compares a model's parameters (by their canonical names) with what a checkpoint of any key
+/// layout holds. `model` needs no memory; anything that has `visit_parameters`.
+template <class Model>
+CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint);
+
+/// The visitor behind compare_with_checkpoint.
+class CheckpointMatcher final : public ParameterVisitor {
+ public:
+  explicit CheckpointMatcher(const Checkpoint& checkpoint);
+  void tensor(const std::string& name, at::Tensor& value, at::IntArrayRef shape) override;
+  void linear(const std::string& name, Linear& linear) override;
+  void unused(const std::string& name) override;
+  CheckpointReport report();
+
+ private:
+  void expect(const std::string& name, at::IntArrayRef shape);
+
+  const Checkpoint& checkpoint_;
+  std::map<std::string, std::string> unclaimed_;  // canonical -> stored name
+  std::vector<std::string> unused_;
+  CheckpointReport report_;
+};
+
+template <class Model>
+CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint) {
+  CheckpointMatcher matcher(checkpoint);
+  model.visit_parameters(matcher);
+  return matcher.report();
+}
+
+}  // namespace e5v

@@ -1,0 +1,99 @@
+#include "e5v/model/llama.h"
+
+#include "e5v/base/error.h"
+#include "e5v/nn/packed_attention.h"
+
+namespace e5v {
+
+LlamaDecoderLayer::LlamaDecoderLayer(const TextConfig& config)
+    : num_heads_(config.num_attention_heads),
+      num_key_value_heads_(config.num_key_value_heads),
+      head_dim_(config.head_dim),
+      input_layernorm_(config.hidden_size, config.rms_norm_eps),
+      post_attention_layernorm_(config.hidden_size, config.rms_norm_eps),
+      qkv_proj_(config.hidden_size,
+                {{"q_proj", config.num_attention_heads * config.head_dim},
+                 {"k_proj", config.num_key_value_heads * config.head_dim},
+                 {"v_proj", config.num_key_value_heads * config.head_dim}},
+                config.qkv_bias),
+      o_proj_(config.num_attention_heads * config.head_dim, config.hidden_size, config.output_bias),
+      mlp_(config.hidden_size, config.intermediate_size, config.mlp_bias, config.hidden_act) {}
+
+void LlamaDecoderLayer::visit_parameters(ParameterVisitor& visitor) {
+  visitor.module("input_layernorm", input_layernorm_);
+  visitor.module("self_attn", qkv_proj_);
+  visitor.linear(visitor.full_name("self_attn.o_proj"), o_proj_);
+  visitor.unused(visitor.full_name("self_attn.rotary_emb.inv_freq"));
+  visitor.module("post_attention_layernorm", post_attention_layernorm_);
+  visitor.module("mlp", mlp_);
+}
+
+at::Tensor LlamaDecoderLayer::forward(const at::Tensor& hidden_states, const LlamaContext& context,
+                                      bool last_tokens_only) const {
+  const int64_t T = hidden_states.size(0), H = num_heads_, Hkv = num_key_value_heads_;
+  const at::Tensor qkv =
+      qkv_proj_.forward(input_layernorm_.forward(hidden_states, context.compute_dtype))
+          .view({T, H + 2 * Hkv, head_dim_});
+  const at::Tensor rotated = apply_rotary(qkv.narrow(1, 0, H + Hkv), context.rotary);
+  at::Tensor q = rotated.narrow(1, 0, H);  // [T, H, Dh]
+  const at::Tensor k = rotated.narrow(1, H, Hkv), v = qkv.narrow(1, H + Hkv, Hkv);
+
+  at::Tensor x = hidden_states;
+  at::Tensor cu_seqlens_q = context.cu_seqlens;
+  if (last_tokens_only) {
+    q = q.index_select(0, context.last_token_index);  // [B, H, Dh]
+    x = x.index_select(0, context.last_token_index);  // [B, D]
+    cu_seqlens_q = at::arange(context.cu_seqlens.size(0), at::kInt);
+  }
+  const PackedAttentionOptions options{
+      .causal = true, .product_dtype = context.compute_dtype, .out_dtype = context.compute_dtype};
+  x = o_proj_.add_to(x, packed_attention(q, k, v, cu_seqlens_q, context.cu_seqlens, options));
+  return mlp_.add_to(x, post_attention_layernorm_.forward(x, context.compute_dtype));
+}
+
+Llama::Llama(const TextConfig& config)
+    : config_(config),
+      rotary_(config.head_dim, config.rope_theta, config.rope_scaling),
+      norm_(config.hidden_size, config.rms_norm_eps) {
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) layers_.emplace_back(config);
+}
+
+void Llama::visit_parameters(ParameterVisitor& visitor) {
+  visitor.tensor(visitor.full_name("embed_tokens.weight"), embed_tokens_,
+                 {-1, config_.hidden_size});
+  visitor.modules("layers", layers_);
+  visitor.module("norm", norm_);
+}
+
+at::Tensor Llama::embed_tokens(const at::Tensor& ids) const {
+  const bool inside = ids.numel() == 0 || (ids.min().item<int64_t>() >= 0 &&
+                                           ids.max().item<int64_t>() < embed_tokens_.size(0));
+  if (!inside) {
+    throw InputError(
+        fmt::format("a token id is outside the model's {} embeddings; does the "
+                    "tokenizer belong to another model?",
+                    embed_tokens_.size(0)));
+  }
+  return at::embedding(embed_tokens_, ids).to(at::kFloat);
+}
+
+at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
+                          const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
+                          const Observer& observer) const {
+  const LlamaContext context{
+      .cu_seqlens = cu_seqlens,
+      .last_token_index = (cu_seqlens.slice(0, 1).to(at::kLong) - 1).to(inputs_embeds.device()),
+      .rotary = rotary_.tables(position_ids),
+      .compute_dtype = compute_dtype};
+  at::Tensor x = inputs_embeds;  // [T, D]
+  if (observer) observer(0, x);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const bool last_tokens_only = !observer && i + 1 == layers_.size();
+    x = layers_[i].forward(x, context, last_tokens_only);
+    if (observer) observer(static_cast<int64_t>(i) + 1, x);
+  }
+  if (observer) x = x.index_select(0, context.last_token_index);
+  return norm_.forward(x);  // [B, D]
+}
+
+}  // namespace e5v

@@ -1,0 +1,35 @@
+#include "e5v/nn/activation.h"
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+
+Activation activation_from_name(const std::string& name) {
+  if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::kGeluTanh;
+  if (name == "quick_gelu") return Activation::kQuickGelu;
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  if (name == "relu") return Activation::kRelu;
+  throw ConfigError(
+      fmt::format("activation '{}' is not supported, expected gelu, gelu_pytorch_tanh, quick_gelu, "
+                  "silu or relu",
+                  printable(name)));
+}
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return at::gelu(x, "none");
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::kQuickGelu:
+      return x * at::sigmoid(1.702 * x);
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kRelu:
+      return at::relu(x);
+  }
+  throw_broken_invariant("activation is an enumerator", __FILE__, __LINE__);
+}
+
+}  // namespace e5v

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "e5v/nn/linear.h"
+
+namespace e5v {
+
+/// Dropout whose choice is a function of seed, step, token, module and feature, never of the order
+/// of computation: micro-batches, recomputed layers, several processes and a resumed run all see
+/// the same mask. One object is shared by all LoRA layers of a model.
+class KeyedDropout {
+ public:
+  /// Drops a share of `probability` in [0, 1), in steps of 2^-16, and scales the rest up.
+  explicit KeyedDropout(double probability);
+
+  /// What the following products are about.
+  ///   token_keys  [T] int64, one for each token, e.g. a hash of seed, step, sequence and position
+  ///   last_keys   [B] int64, those of the sequences' last tokens, which alone the last layer needs
+  void begin(at::Tensor token_keys, at::Tensor last_keys);
+  /// From now on nothing is dropped (evaluation).
+  void end();
+
+  /// x with features dropped; x [T or B, D]. `module` tells layers apart. Differentiable.
+  at::Tensor apply(const at::Tensor& x, uint64_t module) const;
+
+ private:
+  uint32_t threshold_;  // of 2^16: values below it are dropped
+  at::Tensor token_keys_, last_keys_;
+};
+
+/// A frozen weight and a trained low-rank update: x W^T + scale · dropout(x) A^T B^T
+/// (Hu et al. 2021).
+class LoraStorage final : public LinearStorage {
+ public:
+  /// A [rank, in] and B [out, rank], float32: the master weights, multiplied in the operand's type.
+  /// `dropout` may be null; `module` is this layer's number in it.
+  LoraStorage(std::unique_ptr<LinearStorage> base, at::Tensor A, at::Tensor B, double scale,
+              std::shared_ptr<const KeyedDropout> dropout, uint64_t module);
+
+  at::Tensor product(const at::Tensor& x, const at::Tensor& bias,
+                     at::ScalarType out_dtype) const override;
+  void add_product(const at::Tensor& x, const at::Tensor& bias,
+                   at::Tensor& residual) const override;
+  /// With the update merged, float32.
+  at::Tensor dense() const override;
+  int64_t num_bytes() const override;
+
+ private:
+  /// scale · dropout(x) A^T B^T, [T, out] in x's type.
+  at::Tensor update(const at::Tensor& x) const;
+
+  std::unique_ptr<LinearStorage> base_;
+  at::Tensor A_, B_;
+  double scale_;
+  std::shared_ptr<const KeyedDropout> dropout_;
+  uint64_t module_;
+};
+
+}  // namespace e5v

@@ -1,0 +1,221 @@
+#include "e5v/nn/nf4.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+namespace {
+
+constexpr std::array<float, 16> kNf4Values = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+constexpr uint8_t kNf4Zero = 7;
+
+std::array<float, 256> make_dynamic_values() {
+  std::array<float, 256> values{};
+  size_t size = 0;
+  values[size++] = 0.0f;
+  values[size++] = 1.0f;
+  // Seven exponents; exponent e has 2^e fractions, the midpoints of equal parts of [0.1, 1]. In
+  // float32, and the edges counted from the nearer end, as there: so the values agree to the bit.
+  for (int exponent = 0; exponent < 7; ++exponent) {
+    const int parts = 1 << exponent;
+    const auto scale = static_cast<float>(std::pow(10.0, exponent - 6));
+    const float step = (1.0f - 0.1f) / static_cast<float>(parts);
+    const auto edge = [&](int i) {
+      const bool lower_half = i < (parts + 1) / 2;
+      return lower_half ? 0.1f + step * static_cast<float>(i)
+                        : 1.0f - step * static_cast<float>(parts - i);
+    };
+    for (int i = 0; i < parts; ++i) {
+      const float value = scale * ((edge(i) + edge(i + 1)) / 2.0f);
+      values[size++] = value;
+      values[size++] = -value;
+    }
+  }
+  E5V_ASSERT(size == values.size());
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+/// Midpoints between neighbours: value x belongs to the number of midpoints below it.
+template <size_t N>
+std::array<float, N - 1> midpoints(const std::array<float, N>& values) {
+  std::array<float, N - 1> middles{};
+  for (size_t i = 0; i + 1 < N; ++i) middles[i] = (values[i] + values[i + 1]) * 0.5f;
+  return middles;
+}
+
+template <size_t N>
+uint8_t nearest(float x, const std::array<float, N>& middles) {
+  return static_cast<uint8_t>(std::lower_bound(middles.begin(), middles.end(), x) -
+                              middles.begin());
+}
+
+int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
+
+/// Rounds each block's scale to 8 bits; fills `absmax`, `nested_absmax` and `offset`.
+void quantize_scales(const std::vector<float>& scales, Nf4Tensor& tensor) {
+  const auto blocks = static_cast<int64_t>(scales.size());
+  double sum = 0;
+  for (const float scale : scales) sum += scale;
+  tensor.offset = blocks > 0 ? static_cast<float>(sum / static_cast<double>(blocks)) : 0.0f;
+  tensor.absmax = at::empty({blocks}, at::kByte);
+  tensor.nested_absmax = at::empty({divide_up(blocks, kNf4NestedBlock)}, at::kFloat);
+  const auto middles = midpoints(dynamic_values());
+  auto* absmax = tensor.absmax.data_ptr<uint8_t>();
+  auto* nested = tensor.nested_absmax.data_ptr<float>();
+  for (int64_t begin = 0; begin < blocks; begin += kNf4NestedBlock) {
+    const int64_t end = std::min(begin + kNf4NestedBlock, blocks);
+    float largest = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      largest = std::max(largest, std::abs(scales[static_cast<size_t>(i)] - tensor.offset));
+    }
+    nested[begin / kNf4NestedBlock] = largest;
+    const float inverse = largest > 0 ? 1.0f / largest : 0.0f;
+    for (int64_t i = begin; i < end; ++i) {
+      absmax[i] = nearest((scales[static_cast<size_t>(i)] - tensor.offset) * inverse, middles);
+    }
+  }
+}
+
+template <class T>
+void dequantize(const Nf4Tensor& tensor, T* out, int64_t size) {
+  const auto* codes = tensor.codes.data_ptr<uint8_t>();
+  const auto* absmax = tensor.absmax.data_ptr<uint8_t>();
+  const auto* nested = tensor.nested_absmax.data_ptr<float>();
+  const auto& dynamic = dynamic_values();
+  at::parallel_for(0, tensor.absmax.numel(), 512, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const float scale = dynamic[absmax[block]] * nested[block / kNf4NestedBlock] + tensor.offset;
+      T scaled[16];
+      for (size_t i = 0; i < 16; ++i) scaled[i] = static_cast<T>(kNf4Values[i] * scale);
+      const int64_t first = block * kNf4Block, last = std::min(first + kNf4Block, size);
+      int64_t i = first;
+      for (; i + 1 < last; i += 2) {
+        const uint8_t pair = codes[i / 2];
+        out[i] = scaled[pair >> 4];
+        out[i + 1] = scaled[pair & 15];
+      }
+      if (i < last) out[i] = scaled[codes[i / 2] >> 4];
+    }
+  });
+}
+
+/// x W^T where only x has a gradient; keeps the packed weight, never the wide one.
+class Nf4Product : public torch::autograd::Function<Nf4Product> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const Nf4Tensor& weight) {
+    context->save_for_backward({weight.codes, weight.absmax, weight.nested_absmax});
+    context->saved_data["offset"] = static_cast<double>(weight.offset);
+    context->saved_data["shape"] = weight.shape;
+    return at::linear(x, dequantize_nf4(weight, x.scalar_type()));
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Nf4Tensor weight{.codes = saved[0],
+                           .absmax = saved[1],
+                           .nested_absmax = saved[2],
+                           .offset = static_cast<float>(context->saved_data["offset"].toDouble()),
+                           .shape = context->saved_data["shape"].toIntVector()};
+    const at::Tensor& gradient = gradients[0];
+    return {at::mm(gradient, dequantize_nf4(weight, gradient.scalar_type())), {}};
+  }
+};
+
+}  // namespace
+
+const std::array<float, 16>& nf4_values() { return kNf4Values; }
+
+const std::array<float, 256>& dynamic_values() {
+  static const std::array<float, 256> values = make_dynamic_values();
+  return values;
+}
+
+int64_t Nf4Tensor::num_bytes() const {
+  return static_cast<int64_t>(codes.nbytes() + absmax.nbytes() + nested_absmax.nbytes());
+}
+
+Nf4Tensor quantize_nf4(const at::Tensor& weight) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor flat = weight.contiguous().view(-1);
+  const int64_t size = flat.numel(), blocks = divide_up(size, kNf4Block);
+  Nf4Tensor tensor;
+  tensor.shape = weight.sizes().vec();
+  tensor.codes = at::zeros({divide_up(size, 2)}, at::kByte);
+  auto* codes = tensor.codes.data_ptr<uint8_t>();
+  std::vector<float> scales(static_cast<size_t>(blocks));
+  const auto middles = midpoints(kNf4Values);
+  at::parallel_for(0, blocks, 4096, [&](int64_t begin, int64_t end) {
+    // Widened piece by piece: a large weight is never held in float32 as a whole.
+    const int64_t first = begin * kNf4Block, last = std::min(end * kNf4Block, size);
+    const at::Tensor wide = flat.slice(0, first, last).to(at::kFloat).contiguous();
+    const float* values = wide.data_ptr<float>();
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t from = block * kNf4Block, to = std::min(from + kNf4Block, size);
+      float largest = 0;
+      for (int64_t i = from; i < to; ++i) {
+        const float magnitude = std::abs(values[i - first]);
+        largest = magnitude <= largest ? largest : magnitude;  // a NaN wins, to be seen below
+      }
+      scales[static_cast<size_t>(block)] = largest;
+      const float inverse = 1.0f / largest;
+      for (int64_t i = from; i < to; ++i) {
+        const uint8_t code = largest > 0 ? nearest(values[i - first] * inverse, middles) : kNf4Zero;
+        codes[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? code << 4 : code);
+      }
+    }
+  });
+  for (const float scale : scales) {
+    if (!std::isfinite(scale)) throw InputError("a weight is not finite: NF4 cannot hold it");
+  }
+  quantize_scales(scales, tensor);
+  return tensor;
+}
+
+at::Tensor dequantize_nf4(const Nf4Tensor& tensor, at::ScalarType dtype) {
+  at::Tensor values = at::empty(tensor.shape, dtype);
+  if (dtype == at::kBFloat16) {
+    dequantize(tensor, values.data_ptr<at::BFloat16>(), values.numel());
+  } else {
+    E5V_ASSERT(dtype == at::kFloat);
+    dequantize(tensor, values.data_ptr<float>(), values.numel());
+  }
+  return values;
+}
+
+at::Tensor Nf4Storage::product(const at::Tensor& x, const at::Tensor& bias,
+                               at::ScalarType out_dtype) const {
+  const at::Tensor y = Nf4Product::apply(x, weight_).to(out_dtype);
+  return bias.defined() ? y + bias.to(out_dtype) : y;
+}
+
+void Nf4Storage::add_product(const at::Tensor& x, const at::Tensor& bias,
+                             at::Tensor& residual) const {
+  residual.add_(product(x, bias, residual.scalar_type()));
+}
+
+}  // namespace e5v
