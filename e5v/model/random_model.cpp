@@ -12,6 +12,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
+#include "e5v/base/random.h"
 #include "e5v/base/threads.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
@@ -65,13 +66,6 @@ std::vector<TensorSpec> published_tensors(LlavaConfig config, DType dtype) {
   return lister.tensors;
 }
 
-/// splitmix64's mixing (Steele et al. 2014): a good hash of a counter.
-uint64_t mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return x ^ (x >> 31);
-}
-
 /// The random values of one tensor: element i depends on the key and i alone.
 struct RandomValues {
   uint64_t key;
@@ -80,7 +74,7 @@ struct RandomValues {
   RandomValues(int64_t seed, std::string_view name) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);  // FNV-1a
     for (const unsigned char byte : name) hash = (hash ^ byte) * UINT64_C(0x100000001b3);
-    key = mix(hash ^ mix(static_cast<uint64_t>(seed)));
+    key = mix64(hash ^ mix64(static_cast<uint64_t>(seed)));
     const std::string_view module = name.substr(0, name.rfind('.'));
     const bool is_norm = module.substr(module.rfind('.') + 1).find("norm") != module.npos;
     mean = is_norm && name.ends_with(".weight") ? 1.0f : 0.0f;
@@ -89,7 +83,7 @@ struct RandomValues {
   /// The sum of four uniform numbers: near enough to normal, and far cheaper.
   float operator()(uint64_t i) const {
     constexpr float kScale = kStandardDeviation * 1.7320508f / 65536.0f;  // its deviation: 65536/√3
-    const uint64_t bits = mix(key + i * UINT64_C(0x9e3779b97f4a7c15));
+    const uint64_t bits = mix64(key + i);
     const auto sum = static_cast<int32_t>((bits & 0xffff) + ((bits >> 16) & 0xffff) +
                                           ((bits >> 32) & 0xffff) + (bits >> 48));
     return mean + static_cast<float>(sum - 2 * 65535) * kScale;

@@ -1,0 +1,140 @@
+#include "e5v/model/inspect_model.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "e5v/base/error.h"
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/model/llava_next.h"
+#include "e5v/nn/linear.h"
+
+namespace e5v {
+namespace {
+
+namespace fs = std::filesystem;
+
+uint64_t num_elements(at::IntArrayRef shape) {
+  return checked_num_elements({shape.data(), shape.size()}).value_or(0);
+}
+
+/// Counts the parameters by part and by how load_model stores them.
+class ParameterCounter final : public ParameterVisitor {
+ public:
+  explicit ParameterCounter(int64_t vocab_size) : vocab_size_(vocab_size) {}
+
+  void tensor(const std::string& name, at::Tensor&, at::IntArrayRef shape) override {
+    std::vector<int64_t> sizes = shape.vec();
+    const bool is_table = !sizes.empty() && sizes[0] == -1;
+    if (is_table) sizes[0] = vocab_size_;
+    const uint64_t count = num_elements(sizes);
+    (is_table ? table_elements : float32_elements) += count;
+    part_of(name, is_table) += count;
+  }
+  void linear(const std::string& name, Linear& linear) override {
+    const uint64_t weights = num_elements(linear.checkpoint_shape());
+    const uint64_t biases = linear.has_bias() ? static_cast<uint64_t>(linear.out_features()) : 0;
+    matrix_elements += weights;
+    float32_elements += biases;
+    part_of(name, false) += weights + biases;
+  }
+
+  std::vector<ModelInspection::Part> parts = {{"vision tower", 0},
+                                              {"projector", 0},
+                                              {"image newline", 0},
+                                              {"token embeddings", 0},
+                                              {"language model", 0}};
+  uint64_t matrix_elements = 0;   // of matrix products: in the chosen precision
+  uint64_t table_elements = 0;    // as the checkpoint has them
+  uint64_t float32_elements = 0;  // all others
+
+ private:
+  uint64_t& part_of(const std::string& name, bool is_table) {
+    const size_t index = name.starts_with("vision_tower.")            ? 0
+                         : name.starts_with("multi_modal_projector.") ? 1
+                         : name == "image_newline"                    ? 2
+                         : is_table                                   ? 3
+                                                                      : 4;
+    return parts[index].num_parameters;
+  }
+
+  int64_t vocab_size_;
+};
+
+void look_at_weights(const fs::path& model_dir, LlavaNext& model, ModelInspection& found) {
+  if (!Checkpoint::exists(model_dir)) return;
+  try {
+    const Checkpoint checkpoint = Checkpoint::open(model_dir);
+    found.has_weights = true;
+    for (const fs::path& file : checkpoint.files()) {
+      found.weight_files.push_back({file.filename().native(), fs::file_size(file)});
+    }
+    for (const std::string& name : checkpoint.names()) {
+      const TensorView tensor = *checkpoint.find(name);
+      found.stored_types[tensor.dtype].num_tensors += 1;
+      found.stored_types[tensor.dtype].num_bytes += tensor.bytes.size();
+    }
+    found.report = compare_with_checkpoint(model, checkpoint);
+    found.num_unused_tensors = checkpoint.names().size() - found.report.sources.size() -
+                               found.report.misshaped.size() - found.report.unexpected.size();
+  } catch (const Error& error) {
+    found.has_weights = false;
+    found.weights_error = error.what();
+  }
+}
+
+/// Bytes of an embedding's element: as stored, or 2 as in published checkpoints.
+uint64_t table_element_bytes(const ModelInspection& found) {
+  const auto most = std::max_element(
+      found.stored_types.begin(), found.stored_types.end(),
+      [](const auto& a, const auto& b) { return a.second.num_bytes < b.second.num_bytes; });
+  return most == found.stored_types.end() ? 2 : dtype_bytes(most->first);
+}
+
+}  // namespace
+
+uint64_t ModelInspection::num_parameters() const {
+  uint64_t sum = 0;
+  for (const Part& part : parts) sum += part.num_parameters;
+  return sum;
+}
+
+std::string ModelInspection::problems() const {
+  std::vector<std::string> problems;
+  if (!weights_error.empty()) {
+    problems.push_back(weights_error);
+  } else if (has_weights && !report.complete()) {
+    CheckpointReport fatal = report;
+    fatal.unexpected.clear();  // loading only warns of these
+    problems.push_back("tensors " + fatal.summary());
+  }
+  return fmt::format("{}", fmt::join(problems, "; "));
+}
+
+ModelInspection inspect_model(const fs::path& model_dir) {
+  ModelInspection found;
+  found.config = LlavaConfig::load(model_dir);
+  LlavaNext model(found.config);
+  ParameterCounter counter(found.config.text.vocab_size);
+  model.visit_parameters(counter);
+  found.parts = counter.parts;
+  look_at_weights(model_dir, model, found);
+  for (const auto& [precision, matrix_bytes] :
+       {std::pair{Precision::kFloat32, uint64_t{4}}, std::pair{Precision::kBFloat16, uint64_t{2}},
+        std::pair{Precision::kFloat16, uint64_t{2}}}) {
+    found.memory_bytes[precision] = counter.matrix_elements * matrix_bytes +
+                                    counter.table_elements * table_element_bytes(found) +
+                                    counter.float32_elements * 4;
+  }
+  std::error_code ignored;
+  const auto has = [&](const char* name) { return fs::exists(model_dir / name, ignored); };
+  if (!has("tokenizer.json")) found.missing_files.push_back("tokenizer.json");
+  // Since transformers 5 the picture settings may be in processor_config.json.
+  if (!has("preprocessor_config.json") && !has("processor_config.json")) {
+    found.missing_files.push_back("preprocessor_config.json");
+  }
+  return found;
+}
+
+}  // namespace e5v
