@@ -96,7 +96,7 @@ at::Tensor attend_plain(const at::Tensor& q, const at::Tensor& k, const at::Tens
     return x.repeat_interleave(group, /*dim=*/1).transpose(0, 1);  // [H, Lk, Dh]
   };
   at::Tensor scores = at::matmul(q.transpose(0, 1), heads_first(k).transpose(1, 2)) * scale;
-  scores = scores.to(at::kFloat);  // [H, Lq, Lk]
+  scores = scores.to(at::promote_types(scores.scalar_type(), at::kFloat));  // [H, Lq, Lk]
   if (causal) {
     const at::Tensor hidden = at::ones({num_queries, num_keys}, q.options().dtype(at::kBool))
                                   .triu(num_keys - num_queries + 1);

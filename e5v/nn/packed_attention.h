@@ -36,7 +36,7 @@ at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::
 
 /// The same by ATen's operators, sequence after sequence: any device, differentiable, memory
 /// H · Lq · Lk a sequence. The oracle and the training form. Computes in q's dtype (softmax in
-/// fp32) and returns `out_dtype`; `product_dtype` is not looked at.
+/// at least fp32) and returns `out_dtype`; `product_dtype` is not looked at.
 at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
                                   const PackedAttentionOptions& options = {});
