@@ -10,7 +10,9 @@ add_library(e5v_options INTERFACE)
 target_include_directories(e5v_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(e5v_options INTERFACE -Wall -Wextra -Wno-unused-parameter
   # A designated initializer leaves the other fields at their defaults on purpose.
-  -Wno-missing-field-initializers)
+  -Wno-missing-field-initializers
+  # gcc 12 warns of "text" + std::string(...) without reason: https://gcc.gnu.org/PR105651
+  -Wno-restrict)
 if(E5V_WERROR)
   target_compile_options(e5v_options INTERFACE -Werror)
 endif()
