@@ -95,6 +95,11 @@ void Progress::update(uint64_t done, uint64_t total) {
   surroundings_.write(surroundings_.redraw ? "\r\x1b[K" + line : line + "\n");
 }
 
+void Progress::set_label(std::string label) {
+  const std::lock_guard lock(mutex_);
+  label_ = std::move(label);
+}
+
 ProgressCallback Progress::callback() {
   return [this](uint64_t done, uint64_t total) { update(done, total); };
 }

@@ -39,6 +39,8 @@ class Progress {
   ~Progress();
 
   void update(uint64_t done, uint64_t total);
+  /// What stands before the numbers from now on.
+  void set_label(std::string label);
   /// `update` as a callback; the Progress must outlive it.
   ProgressCallback callback();
 
