@@ -1,6 +1,8 @@
 #include "e5v/nn/activation.h"
 
 #include "e5v/base/error.h"
+#include "e5v/kernels/elementwise.h"
+#include "e5v/nn/kernel_tensors.h"
 
 namespace e5v {
 
@@ -17,6 +19,19 @@ Activation activation_from_name(const std::string& name) {
 }
 
 at::Tensor activate(const at::Tensor& x, Activation activation) {
+  const bool has_kernel = activation == Activation::kGelu || activation == Activation::kQuickGelu;
+  if (has_kernel && x.is_contiguous() && fit_kernels(x)) {
+    const at::Tensor out = at::empty_like(x);
+    with_data(out, [&](auto* data) {
+      const auto* from = reinterpret_cast<decltype(data)>(x.data_ptr());
+      if (activation == Activation::kGelu) {
+        gelu_erf(from, x.numel(), data);
+      } else {
+        quick_gelu(from, x.numel(), data);
+      }
+    });
+    return out;
+  }
   switch (activation) {
     case Activation::kGelu:
       return at::gelu(x, "none");

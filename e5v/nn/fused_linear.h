@@ -31,6 +31,7 @@ class FusedLinear {
   /// Replaces the parts' weights by one packed weight. The parts must be loaded; afterwards they
   /// hold nothing.
   void pack(PackedWeight::Precision precision);
+  bool is_packed() const { return packed_.is_loaded(); }
 
   /// x [T, in] -> [T, sum of out_features]: the parts' columns, in order.
   at::Tensor forward(const at::Tensor& x, at::ScalarType out_dtype = at::kFloat) const;

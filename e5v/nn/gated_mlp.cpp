@@ -1,6 +1,16 @@
 #include "e5v/nn/gated_mlp.h"
 
+#include <algorithm>
+
+#include "e5v/kernels/elementwise.h"
+#include "e5v/nn/kernel_tensors.h"
+
 namespace e5v {
+namespace {
+
+constexpr int64_t kRowBlock = 1024;
+
+}  // namespace
 
 GatedMlp::GatedMlp(int64_t hidden_size, int64_t intermediate_size, bool has_bias,
                    Activation activation)
@@ -14,10 +24,33 @@ void GatedMlp::visit_parameters(ParameterVisitor& visitor) {
   visitor.linear(visitor.full_name("down_proj"), down_proj_);
 }
 
-at::Tensor GatedMlp::add_to(const at::Tensor& residual, const at::Tensor& x) const {
+at::Tensor GatedMlp::gated(const at::Tensor& x) const {
   const auto halves = gate_up_proj_.forward(x).chunk(2, -1);  // [T, I] each
-  const at::Tensor gated = activate(halves[0], activation_) * halves[1];
-  return down_proj_.add_to(residual, gated.to(x.scalar_type()));
+  return (activate(halves[0], activation_) * halves[1]).to(x.scalar_type());
+}
+
+at::Tensor GatedMlp::gated_silu(const at::Tensor& x) const {
+  const at::Tensor gate_up = gate_up_proj_.forward(x, x.scalar_type());  // [T, 2I]
+  const int64_t T = gate_up.size(0), I = gate_up.size(1) / 2;
+  const at::Tensor out = at::empty({T, I}, gate_up.options());
+  with_data(out, [&](auto* data) {
+    silu_mul(reinterpret_cast<decltype(data)>(gate_up.data_ptr()), T, I, data);
+  });
+  return out;
+}
+
+at::Tensor GatedMlp::add_to(const at::Tensor& residual, const at::Tensor& x) const {
+  const bool is_inference = gate_up_proj_.is_packed() && !at::GradMode::is_enabled();
+  if (!is_inference) return down_proj_.add_to(residual, gated(x));
+  // Block by block: the inner states are the widest of a model, and need exist for a block only.
+  const int64_t T = x.size(0);
+  for (int64_t begin = 0; begin < T; begin += kRowBlock) {
+    const int64_t count = std::min(kRowBlock, T - begin);
+    const at::Tensor rows = x.narrow(0, begin, count);
+    down_proj_.add_to(residual.narrow(0, begin, count),
+                      activation_ == Activation::kSilu ? gated_silu(rows) : gated(rows));
+  }
+  return residual;
 }
 
 }  // namespace e5v

@@ -18,6 +18,11 @@ class GatedMlp {
   at::Tensor add_to(const at::Tensor& residual, const at::Tensor& x) const;
 
  private:
+  /// act(gate(x)) · up(x), [T, I] in x's dtype.
+  at::Tensor gated(const at::Tensor& x) const;
+  /// The same for SiLU without gradient: one product, one pass.
+  at::Tensor gated_silu(const at::Tensor& x) const;
+
   Activation activation_ = Activation::kSilu;
   FusedLinear gate_up_proj_;  // gate_proj, up_proj
   Linear down_proj_;

@@ -1,5 +1,8 @@
 #include "e5v/nn/norm.h"
 
+#include "e5v/kernels/elementwise.h"
+#include "e5v/nn/kernel_tensors.h"
+
 namespace e5v {
 
 void RMSNorm::visit_parameters(ParameterVisitor& visitor) {
@@ -7,6 +10,14 @@ void RMSNorm::visit_parameters(ParameterVisitor& visitor) {
 }
 
 at::Tensor RMSNorm::forward(const at::Tensor& x, at::ScalarType out_dtype) const {
+  if (fit_kernels(x, weight_) && x.scalar_type() == at::kFloat && x.is_contiguous()) {
+    const at::Tensor out = at::empty(x.sizes(), x.options().dtype(out_dtype));
+    with_data(out, [&](auto* data) {
+      rms_norm(float_data(x), float_data(weight_), static_cast<float>(eps_),
+               x.numel() / hidden_size_, hidden_size_, data);
+    });
+    return out;
+  }
   const at::Tensor scale = at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + eps_);
   return (x * scale * weight_).to(out_dtype);
 }
@@ -17,6 +28,14 @@ void LayerNorm::visit_parameters(ParameterVisitor& visitor) {
 }
 
 at::Tensor LayerNorm::forward(const at::Tensor& x, at::ScalarType out_dtype) const {
+  if (fit_kernels(x, weight_, bias_) && x.scalar_type() == at::kFloat && x.is_contiguous()) {
+    const at::Tensor out = at::empty(x.sizes(), x.options().dtype(out_dtype));
+    with_data(out, [&](auto* data) {
+      layer_norm(float_data(x), float_data(weight_), float_data(bias_), static_cast<float>(eps_),
+                 x.numel() / hidden_size_, hidden_size_, data);
+    });
+    return out;
+  }
   return at::layer_norm(x, {hidden_size_}, weight_, bias_, eps_).to(out_dtype);
 }
 

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "e5v/kernels/elementwise.h"
+#include "e5v/nn/kernel_tensors.h"
+
 namespace e5v {
 namespace {
 
@@ -39,15 +42,23 @@ RotaryEmbedding::RotaryEmbedding(int64_t head_dim, double theta,
 RotaryEmbedding::Tables RotaryEmbedding::tables(const at::Tensor& positions) const {
   const at::Tensor angles = positions.to(at::kFloat).unsqueeze(1) *
                             inverse_frequencies_.to(positions.device()).unsqueeze(0);
-  return {angles.cos().repeat({1, 2}), angles.sin().repeat({1, 2})};
+  return {angles.cos(), angles.sin()};
 }
 
 at::Tensor apply_rotary(const at::Tensor& x, const RotaryEmbedding::Tables& tables) {
-  const at::Tensor cos = tables.cos.unsqueeze(1), sin = tables.sin.unsqueeze(1);  // [T, 1, Dh]
-  const at::Tensor wide = x.to(at::kFloat);
-  const auto halves = wide.chunk(2, -1);
-  const at::Tensor turned = at::cat({-halves[1], halves[0]}, -1);
-  const at::Tensor rotated = (wide * cos + turned * sin).to(x.scalar_type());
+  const int64_t T = x.size(0), H = x.size(1), Dh = x.size(2);
+  if (!at::GradMode::is_enabled() && fit_kernels(x, tables.cos, tables.sin) && x.stride(1) == Dh) {
+    with_data(x, [&](auto* data) {
+      rotary(data, x.stride(0), float_data(tables.cos), float_data(tables.sin), T, H, Dh);
+    });
+    return x;
+  }
+  const at::Tensor cos = tables.cos.unsqueeze(1), sin = tables.sin.unsqueeze(1);  // [T, 1, Dh / 2]
+  const auto halves = x.to(at::kFloat).chunk(2, -1);
+  const at::Tensor rotated = at::cat({halves[0] * cos - halves[1] * sin,  //
+                                      halves[1] * cos + halves[0] * sin},
+                                     -1)
+                                 .to(x.scalar_type());
   return at::GradMode::is_enabled() ? rotated : x.copy_(rotated);
 }
 

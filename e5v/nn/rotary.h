@@ -27,7 +27,7 @@ class RotaryEmbedding {
 
   /// cos and sin of every angle of a batch.
   struct Tables {
-    at::Tensor cos, sin;  // [T, Dh] fp32, the second half equal to the first
+    at::Tensor cos, sin;  // [T, Dh / 2] fp32
   };
 
   /// positions [T] int64, on the device that the tables shall be on.
