@@ -8,12 +8,11 @@
 #include "e5v/base/file.h"
 #include "e5v/base/utf8.h"
 #include "e5v/text/added_tokens.h"
-#include "e5v/text/bpe_model.h"
-#include "e5v/text/byte_level.h"
 #include "e5v/text/decoder.h"
 #include "e5v/text/normalizer.h"
 #include "e5v/text/post_processor.h"
 #include "e5v/text/pre_tokenizer.h"
+#include "e5v/text/read_bpe_model.h"
 #include "e5v/text/tokenizer_json.h"
 
 namespace e5v {
@@ -66,103 +65,6 @@ void read_tokenizer_config(const Json& json, std::string_view source, TokenizerC
   }
 }
 
-// A byte-level vocabulary is kept as raw bytes. A token that holds a character which stands for no
-// byte keeps its spelling behind two bytes that no UTF-8 contains, so that no text ever yields it.
-constexpr std::string_view kUnmapped = "\xff\xfe";
-
-/// What `spelled`, a token as tokenizer.json writes it, is in the Vocabulary.
-std::string vocabulary_key(std::string_view spelled, bool byte_level) {
-  if (!byte_level) return std::string(spelled);
-  auto bytes = from_byte_level(spelled);
-  return bytes ? *std::move(bytes) : fmt::format("{}{}", kUnmapped, spelled);
-}
-
-std::string spelling_of(std::string_view key, bool byte_level) {
-  if (!byte_level) return std::string(key);
-  if (key.starts_with(kUnmapped)) return std::string(key.substr(kUnmapped.size()));
-  return to_byte_level(key);
-}
-
-Vocabulary build_vocabulary(const TokenizerJson& json, bool byte_level, std::string_view source) {
-  Vocabulary vocabulary(json.vocab.size());
-  for (const TokenizerJson::VocabEntry& entry : json.vocab) {
-    const std::string_view spelled = json.view(entry.token);
-    if (!vocabulary.add(vocabulary_key(spelled, byte_level), entry.id)) {
-      throw FormatError(source,
-                        fmt::format("model.vocab['{}']: the token or its id {} occurs twice",
-                                    printable(spelled), entry.id));
-    }
-  }
-  return vocabulary;
-}
-
-std::vector<BpeModel::Merge> build_merges(const TokenizerJson& json, const Vocabulary& vocabulary,
-                                          const BpeOptions& options, std::string_view source) {
-  std::vector<BpeModel::Merge> merges;
-  merges.reserve(json.merges.size());
-  std::string merged;
-  for (size_t rank = 0; rank < json.merges.size(); ++rank) {
-    const auto id_of = [&](std::string_view spelled) {
-      const auto id = vocabulary.find(vocabulary_key(spelled, options.byte_level));
-      if (!id || spelled.empty()) {
-        throw FormatError(source, fmt::format("model.merges[{}]: '{}' is not in model.vocab", rank,
-                                              printable(spelled)));
-      }
-      return *id;
-    };
-    const uint32_t left = id_of(json.view(json.merges[rank].left));
-    const uint32_t right = id_of(json.view(json.merges[rank].right));
-    std::string_view right_token = vocabulary.token(right);
-    if (right_token.starts_with(options.continuing_subword_prefix)) {
-      right_token.remove_prefix(options.continuing_subword_prefix.size());
-    }
-    merged = vocabulary.token(left);
-    merged += right_token;
-    const auto merged_id = vocabulary.find(merged);
-    if (!merged_id) {
-      throw FormatError(
-          source, fmt::format("model.merges[{}] makes '{}', which is not in model.vocab", rank,
-                              printable(spelling_of(merged, options.byte_level))));
-    }
-    merges.push_back({left, right, *merged_id, static_cast<uint32_t>(rank)});
-  }
-  return merges;
-}
-
-BpeModel build_model(const TokenizerJson& json, bool byte_level, std::string_view source) {
-  const ConfigNode model = ConfigNode(json.rest, source, "").at("model");
-  if (model.is_null()) model.fail("is missing");
-  // Old files have no type; the two tables tell.
-  const std::string type = model.string_or("type", "BPE");
-  if (type != "BPE") model.fail_unsupported("a model");
-  // Only a table of the right kind has been taken out; whatever stands there instead is refused.
-  if (!json.has_vocab) model.at("vocab").keys();
-  if (!json.has_merges) model.items("merges");
-  if (model.has("dropout") && json.rest["model"]["dropout"] != 0) {
-    model.at("dropout").fail("makes ids random and is not supported");
-  }
-
-  BpeOptions options;
-  options.byte_level = byte_level;
-  options.fuse_unk = model.boolean_or("fuse_unk", false);
-  options.byte_fallback = model.boolean_or("byte_fallback", false);
-  options.ignore_merges = model.boolean_or("ignore_merges", false);
-  options.continuing_subword_prefix = model.string_or("continuing_subword_prefix", "");
-  options.end_of_word_suffix = model.string_or("end_of_word_suffix", "");
-  if (byte_level && options.byte_fallback) {
-    model.at("byte_fallback").fail("is not supported together with a ByteLevel pre-tokenizer");
-  }
-  Vocabulary vocabulary = build_vocabulary(json, byte_level, source);
-  if (const std::string unk = model.string_or("unk_token", ""); !unk.empty()) {
-    options.unk_id = vocabulary.find(vocabulary_key(unk, byte_level));
-    if (!options.unk_id) {
-      model.at("unk_token").fail(fmt::format("'{}' is not in model.vocab", printable(unk)));
-    }
-  }
-  const auto merges = build_merges(json, vocabulary, options, source);
-  return BpeModel(std::move(vocabulary), merges, std::move(options));
-}
-
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -203,7 +105,7 @@ std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::make(std::string_view co
 Tokenizer::Impl::Impl(const TokenizerJson& json, PreTokenizerAndLevel pre_tokenizer_and_level,
                       std::string_view source)
     : pre_tokenizer(std::move(pre_tokenizer_and_level.pre_tokenizer)),
-      model(build_model(json, pre_tokenizer_and_level.byte_level, source)) {
+      model(read_bpe_model(json, pre_tokenizer_and_level.byte_level, source)) {
   const ConfigNode root(json.rest, source, "");
   normalizer = make_normalizer(root.at("normalizer"));
   decoder = make_decoder(root.at("decoder"));
@@ -404,7 +306,7 @@ std::optional<std::string> Tokenizer::id_to_token(int64_t id) const {
   }
   const Vocabulary& vocabulary = impl_->model.vocabulary();
   if (!vocabulary.contains(known)) return std::nullopt;
-  return spelling_of(vocabulary.token(known), impl_->model.options().byte_level);
+  return token_spelling(vocabulary.token(known), impl_->model.options().byte_level);
 }
 
 int64_t Tokenizer::vocab_size() const {

@@ -23,6 +23,8 @@ class Vocabulary {
   bool add(std::string_view token, uint32_t id);
 
   std::optional<uint32_t> find(std::string_view token) const;
+  /// Tells the processor that `token` will be looked for soon.
+  void prefetch(std::string_view token) const;
   bool contains(uint32_t id) const { return id < by_id_.size() && by_id_[id].size != kNoId; }
   /// The token of an id that is contained.
   std::string_view token(uint32_t id) const { return view(by_id_[id]); }
@@ -44,6 +46,7 @@ class Vocabulary {
   };
 
   void grow(size_t num_slots);
+  size_t slot_of(std::string_view token, uint32_t hash) const;
   std::string_view view(Place place) const {
     return std::string_view(bytes_).substr(place.offset, place.size);
   }
