@@ -2,6 +2,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/nn/packed_attention.h"
+#include "e5v/nn/recompute.h"
 
 namespace e5v {
 
@@ -89,7 +90,10 @@ at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& pos
   if (observer) observer(0, x);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const bool last_tokens_only = !observer && i + 1 == layers_.size();
-    x = layers_[i].forward(x, context, last_tokens_only);
+    const auto layer = [&layer = layers_[i], context, last_tokens_only](const at::Tensor& states) {
+      return layer.forward(states, context, last_tokens_only);
+    };
+    x = recompute_layers_ ? recompute(layer, x) : layer(x);
     if (observer) observer(static_cast<int64_t>(i) + 1, x);
   }
   if (observer) x = x.index_select(0, context.last_token_index);

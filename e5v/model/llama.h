@@ -55,6 +55,10 @@ class Llama {
   /// outside the table.
   at::Tensor embed_tokens(const at::Tensor& ids) const;
 
+  /// Where gradients are recorded, keep only the layers' inputs and compute each layer again when its
+  /// gradient is due.
+  void set_recompute_layers(bool recompute) { recompute_layers_ = recompute; }
+
   /// Called with (layer, hidden states) after each layer, 0 being the embeddings.
   using Observer = std::function<void(int64_t layer, const at::Tensor& hidden_states)>;
 
@@ -73,6 +77,7 @@ class Llama {
   at::Tensor embed_tokens_;  // [rows, D], in the checkpoint's dtype and number of rows
   std::vector<LlamaDecoderLayer> layers_;
   RMSNorm norm_;
+  bool recompute_layers_ = false;
 };
 
 }  // namespace e5v

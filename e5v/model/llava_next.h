@@ -49,6 +49,9 @@ class LlavaNext {
   void set_device(at::Device device) { device_ = device; }
   at::Device device() const { return device_; }
 
+  /// See Llama::set_recompute_layers.
+  void set_recompute_layers(bool recompute) { language_model_.set_recompute_layers(recompute); }
+
   /// The state of each sequence's last token after the final norm, not normalised: [B, D] fp32 on
   /// the CPU. Tensors of the batch may be on any device. Throws InputError if the batch contradicts
   /// itself (`batch.images` against `pixel_values` and negative ids).

@@ -30,6 +30,7 @@ class ParameterLoader final : public ParameterVisitor {
   }
 
   void tensor(const std::string& name, at::Tensor& value, at::IntArrayRef shape) override {
+    if (!is_wanted(name)) return;
     const TensorView stored = find(name);
     // Tables stay in the checkpoint's type: a row is widened when it is looked up.
     const at::ScalarType dtype =
@@ -39,6 +40,7 @@ class ParameterLoader final : public ParameterVisitor {
   }
 
   void linear(const std::string& name, Linear& linear) override {
+    if (!is_wanted(name)) return;
     set_plain(name, linear);
     if (options_.pack) {
       const at::Tensor weight = linear.storage().dense();
@@ -48,6 +50,7 @@ class ParameterLoader final : public ParameterVisitor {
   }
 
   void fused(FusedLinear& linears) override {
+    if (!is_wanted(full_name(linears.name(0)))) return;
     for (size_t i = 0; i < linears.num_parts(); ++i) {
       set_plain(full_name(linears.name(i)), linears.part(i));
     }
@@ -68,6 +71,11 @@ class ParameterLoader final : public ParameterVisitor {
   }
 
  private:
+  bool is_wanted(const std::string& name) const {
+    const auto begins = [&](const std::string& prefix) { return name.starts_with(prefix); };
+    return options_.only.empty() || std::any_of(options_.only.begin(), options_.only.end(), begins);
+  }
+
   PackedWeight::Precision packed_precision() const {
     return precision_ == Precision::kBFloat16 ? PackedWeight::Precision::kBFloat16
                                               : PackedWeight::Precision::kFloat32;
@@ -108,7 +116,10 @@ class ParameterLoader final : public ParameterVisitor {
     if (!options_.pack) {
       weight = weight.to(options_.device, plain_dtype(), /*non_blocking=*/false, /*copy=*/true);
     }
-    linear.set_weight(std::make_unique<PlainStorage>(weight));
+    std::unique_ptr<LinearStorage> storage;
+    if (!options_.pack && options_.make_storage) storage = options_.make_storage(name, weight);
+    if (!storage) storage = std::make_unique<PlainStorage>(weight);
+    linear.set_weight(std::move(storage));
     if (linear.has_bias()) {
       linear.set_bias(copy_stored(find(name + ".bias"), at::kFloat).to(options_.device));
     }

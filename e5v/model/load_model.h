@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/model/llava_next.h"
@@ -33,6 +34,13 @@ struct LoadOptions {
   bool pack = true;
   /// A PEFT LoRA adapter to merge while loading; empty = none.
   std::filesystem::path adapter;
+  /// Load only parameters whose canonical names begin with one of these; empty = all. The others
+  /// stay without memory.
+  std::vector<std::string> only;
+  /// Makes the storage of the Linear of that canonical name from its plain weight, [out, in] in the
+  /// compute type, where weights are not packed; nullptr = the plain tensor itself.
+  std::function<std::unique_ptr<LinearStorage>(const std::string& name, const at::Tensor& weight)>
+      make_storage;
   /// Called with (bytes of the checkpoint done, bytes in all) after each tensor.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> on_progress;
   /// Called with one line about what is odd but harmless (unexpected tensors).

@@ -77,6 +77,8 @@ class Linear {
   void set_checkpoint_shape(std::vector<int64_t> shape) { checkpoint_shape_ = std::move(shape); }
 
   void set_weight(std::unique_ptr<LinearStorage> storage) { storage_ = std::move(storage); }
+  /// Gives the weight away, e.g. to put a storage around it.
+  std::unique_ptr<LinearStorage> take_weight() { return std::move(storage_); }
   void set_bias(at::Tensor bias) { bias_ = std::move(bias); }
   bool is_loaded() const { return storage_ != nullptr; }
   const LinearStorage& storage() const;
