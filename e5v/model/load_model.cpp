@@ -145,6 +145,19 @@ class ParameterLoader final : public ParameterVisitor {
   uint64_t done_bytes_ = 0, total_bytes_ = 0;
 };
 
+/// Quantised and integer weights are of other formats than this program reads.
+void require_floating_point(const CheckpointReport& report, const Checkpoint& checkpoint,
+                            const std::filesystem::path& model_dir) {
+  for (const auto& [parameter, stored] : report.sources) {
+    const DType dtype = checkpoint.find(stored)->dtype;
+    if (!is_floating_point(dtype)) {
+      throw FormatError(model_dir.native(),
+                        fmt::format("tensor '{}' is of type {}, expected a floating-point type",
+                                    stored, dtype_name(dtype)));
+    }
+  }
+}
+
 /// The type of most of the weights' bytes.
 DType main_dtype(const Checkpoint& checkpoint) {
   std::map<DType, uint64_t> bytes;
@@ -225,6 +238,7 @@ std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
   if (!options.adapter.empty()) adapter = LoraAdapter::load(options.adapter);
 
   const Precision precision = resolve_precision(options.precision, options.device, checkpoint);
+  require_floating_point(report, checkpoint, model_dir);
   ParameterLoader loader(checkpoint, report, adapter ? &*adapter : nullptr, precision, options);
   model->visit_parameters(loader);
   const auto unused = loader.unused_adapter_modules();

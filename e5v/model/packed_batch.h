@@ -9,11 +9,11 @@
 
 namespace e5v {
 
-/// Where the features of one image stand in a packed batch.
+/// The tiles of one image of a packed batch, and how their features become tokens. Images come in
+/// the order of their places among the tokens.
 struct ImageSpan {
-  int64_t first_tile = 0;   ///< row of pixel_values of its base tile
-  int64_t num_tiles = 0;    ///< base tile included
-  int64_t token_begin = 0;  ///< position in the packed tokens of its first feature
+  int64_t first_tile = 0;  ///< row of pixel_values of its base tile
+  int64_t num_tiles = 0;   ///< base tile included
   /// Which features stay after unpadding, and where newlines go; the model's own single-tile form
   /// (LLaVA-1.5) has none: all features of the tile, in order.
   std::optional<AnyresLayout> layout;

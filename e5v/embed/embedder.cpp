@@ -1,0 +1,211 @@
+#include "e5v/embed/embedder.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/cuda.h>
+
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "e5v/base/threads.h"
+#include "e5v/embed/encoding.h"
+
+namespace e5v {
+namespace {
+
+/// Prepared items that wait for the model. Pictures are kept as bytes: about 2 MB each at the most
+/// tiles of the published models.
+constexpr size_t kPreparedItems = 32;
+
+at::Device device_from_name(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  const bool has_cuda = torch::cuda::is_available();
+  if (name == "auto") return has_cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  const bool is_cuda = name == "cuda" || name.starts_with("cuda:");
+  try {
+    if (is_cuda && has_cuda) return at::Device(name == "cuda" ? "cuda:0" : name);
+  } catch (const c10::Error&) {  // reported below
+  }
+  if (is_cuda && !has_cuda)
+    throw ConfigError("device 'cuda' is not available: libtorch finds none");
+  throw ConfigError(
+      fmt::format("device '{}' is not known, expected auto, cpu, cuda or cuda:N", printable(name)));
+}
+
+std::string describe(uint64_t index, const Item& item) {
+  return item.id.empty() ? fmt::format("item {}", index + 1)
+                         : fmt::format("item {} ('{}')", index + 1, printable(item.id));
+}
+
+/// What passes from the preparing thread to the model: an item with its tokens, or its error.
+struct StreamEntry {
+  Item item;
+  PreparedItem prepared;
+  std::optional<InputError> error;
+};
+
+}  // namespace
+
+void EmbedderOptions::validate() const {
+  if (model.empty()) throw ConfigError("no model is given");
+  if (threads < 0) throw ConfigError(fmt::format("'threads' is {}, expected 0 or more", threads));
+  if (batch_tokens < 1) {
+    throw ConfigError(fmt::format("'batch-tokens' is {}, expected 1 or more", batch_tokens));
+  }
+  if (dimensions < 0) {
+    throw ConfigError(fmt::format("'dimensions' is {}, expected 0 (all) or more", dimensions));
+  }
+  if (prepare.prompt.empty()) find_prompts(prepare.task, ChatTemplate::kPlain);
+}
+
+struct Embedder::Impl {
+  EmbedderOptions options;
+  std::unique_ptr<LlavaNext> model;
+  std::unique_ptr<ItemPreparer> preparer;
+};
+
+Embedder::Embedder(EmbedderOptions options) : impl_(std::make_unique<Impl>()) {
+  options.validate();
+  const LlavaConfig config = LlavaConfig::load(options.model);
+  if (options.dimensions > config.text.hidden_size) {
+    throw ConfigError(fmt::format("'dimensions' is {}, but the model's vectors have {}",
+                                  options.dimensions, config.text.hidden_size));
+  }
+  at::set_num_threads(static_cast<int>(options.threads > 0 ? options.threads : usable_cores()));
+  impl_->preparer = std::make_unique<ItemPreparer>(options.model, config, options.image_processing);
+  const at::Device device = device_from_name(options.device);
+  impl_->model = load_model(options.model, {.precision = options.precision,
+                                            .device = device,
+                                            .pack = device.is_cpu(),
+                                            .adapter = options.adapter,
+                                            .on_progress = options.on_load_progress,
+                                            .on_warning = options.on_warning});
+  impl_->options = std::move(options);
+}
+
+Embedder::Embedder(Embedder&&) noexcept = default;
+Embedder& Embedder::operator=(Embedder&&) noexcept = default;
+Embedder::~Embedder() = default;
+
+int64_t Embedder::dimensions() const {
+  const int64_t kept = impl_->options.dimensions;
+  return kept > 0 ? kept : config().text.hidden_size;
+}
+
+const EmbedderOptions& Embedder::options() const { return impl_->options; }
+const LlavaConfig& Embedder::config() const { return impl_->model->config(); }
+const ItemPreparer& Embedder::preparer() const { return *impl_->preparer; }
+
+const char* Embedder::precision() const {
+  switch (impl_->model->compute_dtype()) {
+    case at::kBFloat16:
+      return "bf16";
+    case at::kHalf:
+      return "fp16";
+    default:
+      return "fp32";
+  }
+}
+
+std::vector<std::vector<float>> Embedder::embed_prepared(
+    std::span<const PreparedItem> items) const {
+  if (items.empty()) return {};
+  const c10::InferenceMode inference;
+  bool has_images = false;
+  for (const PreparedItem& item : items) has_images |= !item.tiles.empty();
+  try {
+    const PackedBatch batch = collate(items, has_images ? &preparer().image_processor() : nullptr);
+    const at::Tensor states = impl_->model->forward(batch).contiguous();  // [B, D]
+    std::vector<std::vector<float>> vectors;
+    const float* state = states.data_ptr<float>();
+    for (int64_t b = 0; b < states.size(0); ++b, state += states.size(1)) {
+      std::vector<float>& vector = vectors.emplace_back(state, state + states.size(1));
+      truncate_and_normalize(vector, impl_->options.dimensions);
+    }
+    return vectors;
+  } catch (const c10::Error& error) {
+    throw Error(fmt::format("the model could not be run: {}", error.what_without_backtrace()));
+  }
+}
+
+std::vector<std::vector<float>> Embedder::embed(std::span<const Item> items) const {
+  std::vector<std::vector<float>> vectors;
+  size_t next = 0;
+  const auto source = [&]() -> std::optional<ReadItem> {
+    if (next == items.size()) return std::nullopt;
+    return ReadItem{.item = items[next++], .error = {}};
+  };
+  embed_stream(source, [&](uint64_t, const Item&, std::span<const float> vector) {
+    vectors.emplace_back(vector.begin(), vector.end());
+  });
+  return vectors;
+}
+
+void Embedder::embed_stream(const ItemSource& source, const VectorSink& on_vector,
+                            const ErrorSink& on_error) const {
+  BoundedQueue<StreamEntry> queue(kPreparedItems);
+  std::exception_ptr source_failure;
+  std::thread producer([&] {
+    try {
+      while (std::optional<ReadItem> read = source()) {
+        StreamEntry entry{.item = std::move(read->item), .prepared = {}, .error = read->error};
+        try {
+          if (!entry.error) entry.prepared = preparer().prepare(entry.item, impl_->options.prepare);
+        } catch (const Error& error) {
+          entry.error.emplace(error.what());
+        }
+        if (!queue.push(std::move(entry))) return;
+      }
+    } catch (...) {
+      source_failure = std::current_exception();
+    }
+    queue.close();
+  });
+  // Whatever ends the loop below, the producer must not be left waiting for room.
+  struct Joiner {
+    BoundedQueue<StreamEntry>& queue;
+    std::thread& thread;
+    ~Joiner() {
+      queue.close();
+      thread.join();
+    }
+  };
+
+  {
+    const Joiner joiner{queue, producer};
+    std::vector<StreamEntry> batch;
+    int64_t batch_tokens = 0;
+    uint64_t index = 0;
+    const auto flush = [&] {
+      std::vector<PreparedItem> good;
+      for (StreamEntry& entry : batch) {
+        if (!entry.error) good.push_back(std::move(entry.prepared));
+      }
+      const std::vector<std::vector<float>> vectors = embed_prepared(good);
+      size_t vector = 0;
+      for (const StreamEntry& entry : batch) {
+        if (!entry.error) {
+          on_vector(index, entry.item, vectors[vector++]);
+        } else if (on_error) {
+          on_error(index, entry.item, *entry.error);
+        } else {
+          throw InputError(fmt::format("{}: {}", describe(index, entry.item), entry.error->what()));
+        }
+        ++index;
+      }
+      batch.clear();
+      batch_tokens = 0;
+    };
+    while (std::optional<StreamEntry> entry = queue.pop()) {
+      const int64_t tokens = entry->prepared.num_tokens();
+      if (!batch.empty() && batch_tokens + tokens > impl_->options.batch_tokens) flush();
+      batch_tokens += tokens;
+      batch.push_back(*std::move(entry));
+    }
+    if (!source_failure || !batch.empty()) flush();
+  }
+  if (source_failure) std::rethrow_exception(source_failure);
+}
+
+}  // namespace e5v
