@@ -1,0 +1,16 @@
+#pragma once
+
+#include "e5v/model/llava_next.h"
+#include "tests/support/golden.h"
+
+namespace e5v {
+
+/// The batch that the named items of a golden make, in that order, as embed/collate would.
+PackedBatch golden_batch(const Golden& golden, const LlavaConfig& config,
+                         const std::vector<std::string>& items);
+
+/// Tiles of one image of a golden, alone.
+ImageSpan golden_image(const Golden& golden, const LlavaConfig& config, const std::string& image,
+                       int64_t first_tile = 0);
+
+}  // namespace e5v
