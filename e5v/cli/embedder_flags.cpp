@@ -1,0 +1,46 @@
+#include "e5v/cli/embedder_flags.h"
+
+#include "e5v/base/progress.h"
+
+namespace e5v {
+
+void EmbedderFlags::register_options(CliOptionRegistry& registry) {
+  registry.add("model", options.model,
+               "Checkpoint folder: config.json, tokenizer.json, safetensors");
+  registry.add("adapter", options.adapter, "PEFT LoRA adapter to merge on load");
+  registry.add("precision", options.precision,
+               {{"auto", Precision::kAuto},
+                {"fp32", Precision::kFloat32},
+                {"bf16", Precision::kBFloat16},
+                {"fp16", Precision::kFloat16}},
+               "Of the matrix products");
+  registry.add("device", options.device, "auto, cpu, cuda or cuda:N");
+  registry.add("threads", options.threads, "Threads; 0 = the usable cores");
+  registry.add("batch-tokens", options.batch_tokens, "Tokens of one batch at the most");
+  registry.add("dimensions", options.dimensions,
+               "Keep the first dimensions only and normalise again; 0 = all");
+  registry.add(
+      "task", options.prepare.task,
+      "Prompt set: retrieval, cirr, fashioniq-dress, fashioniq-shirt, fashioniq-toptee, sts");
+  registry.add("prompt", options.prepare.prompt,
+               "Whole template instead, verbatim; <image> and <sent> stand for the input");
+  registry.add("image-processing", options.image_processing,
+               {{"current", ImageProcessing::kCurrent}, {"4.41", ImageProcessing::k4_41}},
+               "Padding rule of which transformers version");
+  registry.add("exif", options.prepare.decode.apply_exif_orientation,
+               "Turn pictures as their EXIF orientation says");
+  registry.add("allow-special", options.prepare.allow_special,
+               "Let control tokens in texts be control tokens");
+  registry.add("truncate", options.prepare.truncate,
+               "Cut texts that are longer than the model allows");
+}
+
+Embedder EmbedderFlags::load(const CommandContext& context) const {
+  Progress progress("load", ProgressUnit::kBytes, context.quiet);
+  EmbedderOptions loading = options;
+  loading.on_load_progress = progress.callback();
+  loading.on_warning = [&](const std::string& message) { context.log().warn(message); };
+  return Embedder(loading);
+}
+
+}  // namespace e5v

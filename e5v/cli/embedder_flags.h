@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "e5v/cli/commands.h"
+#include "e5v/embed/embedder.h"
+
+namespace e5v {
+
+/// The flags of every command that embeds, and the Embedder that they ask for.
+struct EmbedderFlags {
+  EmbedderOptions options;
+
+  /// Declares --model, --adapter, --precision, --device, --threads, --batch-tokens, --dimensions,
+  /// --task, --prompt, --image-processing, --exif, --allow-special and --truncate.
+  void register_options(CliOptionRegistry& registry);
+
+  /// Loads the model with progress and warnings on stderr.
+  Embedder load(const CommandContext& context) const;
+};
+
+}  // namespace e5v
