@@ -58,7 +58,14 @@ class CliOptionRegistry : public OptionRegistry {
 /// The commands, in the order of the help. Each X(name) is one file e5v/cli/<name>.cpp that defines
 /// `void register_<name>(CLI::App& app, CommandContext& context)`: a struct of options with
 /// defaults, one add_command, and a callback that does the work and throws e5v::Error.
-#define E5V_COMMANDS(X) X(embed) X(similarity) X(tokenize) X(preprocess) X(inspect) X(random_model) X(pull)
+#define E5V_COMMANDS(X) \
+  X(embed)              \
+  X(similarity)         \
+  X(tokenize)           \
+  X(preprocess)         \
+  X(inspect)            \
+  X(random_model)       \
+  X(pull)
 
 #define E5V_DECLARE_COMMAND(name) void register_##name(CLI::App& app, CommandContext& context);
 E5V_COMMANDS(E5V_DECLARE_COMMAND)
