@@ -60,14 +60,20 @@ class ParameterLoader final : public ParameterVisitor {
     }
   }
 
-  /// Modules of the adapter that no Linear took.
-  std::vector<std::string> unused_adapter_modules() const {
-    std::vector<std::string> unused;
-    if (adapter_ == nullptr) return unused;
+  void unused(const std::string& name) override { unused_.push_back(name); }
+
+  /// Modules of the adapter that the model does not have. Those of layers that are never run are
+  /// none of them.
+  std::vector<std::string> unknown_adapter_modules() const {
+    std::vector<std::string> unknown;
+    if (adapter_ == nullptr) return unknown;
     for (const std::string& module : adapter_->modules()) {
-      if (!merged_.contains(module)) unused.push_back(module);
+      const bool is_unused =
+          std::any_of(unused_.begin(), unused_.end(),
+                      [&](const std::string& name) { return module.starts_with(name); });
+      if (!merged_.contains(module) && !is_unused) unknown.push_back(module);
     }
-    return unused;
+    return unknown;
   }
 
  private:
@@ -142,6 +148,7 @@ class ParameterLoader final : public ParameterVisitor {
   Precision precision_;
   const LoadOptions& options_;
   std::set<std::string> merged_;
+  std::vector<std::string> unused_;
   uint64_t done_bytes_ = 0, total_bytes_ = 0;
 };
 
@@ -241,12 +248,12 @@ std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
   require_floating_point(report, checkpoint, model_dir);
   ParameterLoader loader(checkpoint, report, adapter ? &*adapter : nullptr, precision, options);
   model->visit_parameters(loader);
-  const auto unused = loader.unused_adapter_modules();
-  if (!unused.empty()) {
+  const auto unknown = loader.unknown_adapter_modules();
+  if (!unknown.empty()) {
     throw ConfigError(
         fmt::format("{}: {} modules of the adapter are not in the model, the first "
                     "is '{}'; made for another model?",
-                    options.adapter.native(), unused.size(), unused.front()));
+                    options.adapter.native(), unknown.size(), unknown.front()));
   }
   model->set_compute_dtype(compute_dtype(precision));
   return model;

@@ -40,9 +40,24 @@ RotaryEmbedding::RotaryEmbedding(int64_t head_dim, double theta,
 }
 
 RotaryEmbedding::Tables RotaryEmbedding::tables(const at::Tensor& positions) const {
-  const at::Tensor angles = positions.to(at::kFloat).unsqueeze(1) *
-                            inverse_frequencies_.to(positions.device()).unsqueeze(0);
-  return {angles.cos(), angles.sin()};
+  // Sequences share positions: a row each, then gathered. Not at::cos, whose last bit depends on
+  // where a value stands in its tensor.
+  const int64_t num_positions = positions.numel() > 0 ? positions.max().item<int64_t>() + 1 : 0;
+  const int64_t half = inverse_frequencies_.size(0);
+  at::Tensor cos = at::empty({num_positions, 2 * half}), sin = at::empty({num_positions, 2 * half});
+  const float* frequency = inverse_frequencies_.data_ptr<float>();
+  for (int64_t p = 0; p < num_positions; ++p) {
+    float* cos_row = cos.data_ptr<float>() + p * 2 * half;
+    float* sin_row = sin.data_ptr<float>() + p * 2 * half;
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = static_cast<float>(p) * frequency[i];  // rounded to float32 first
+      cos_row[i] = cos_row[half + i] = static_cast<float>(std::cos(angle));
+      sin_row[i] = sin_row[half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+  const at::Device device = positions.device();
+  const at::Tensor rows = positions.to(at::kCPU);
+  return {cos.index_select(0, rows).to(device), sin.index_select(0, rows).to(device)};
 }
 
 at::Tensor apply_rotary(const at::Tensor& x, const RotaryEmbedding::Tables& tables) {
