@@ -10,9 +10,17 @@
 namespace e5v {
 namespace {
 
-/// A thin line whose shorter side is enlarged grows without limit; more pixels than this are
-/// refused.
-constexpr double kMaxResizedPixels = 178'956'970;
+/// A thin line that is padded to a square, or whose shorter side is enlarged, grows without limit;
+/// more pixels than this are refused.
+constexpr double kMaxGrownPixels = 178'956'970;
+
+void check_grown(const Image& image, double num_pixels) {
+  if (num_pixels <= kMaxGrownPixels) return;
+  throw InputError(
+      fmt::format("an image of {} x {} pixels (w x h) is too thin: made as wide or high "
+                  "as it must be, it would have over {} pixels",
+                  image.width, image.height, kMaxGrownPixels));
+}
 
 /// Resizes as PIL did at the time of the rule.
 struct Resizer {
@@ -54,12 +62,7 @@ Image resize_shortest_edge(const Image& image, int64_t shortest_edge, const Resi
   const auto [shorter, longer] = std::minmax(image.height, image.width);
   const double long_edge =
       static_cast<double>(shortest_edge * longer) / static_cast<double>(shorter);
-  if (long_edge * static_cast<double>(shortest_edge) > kMaxResizedPixels) {
-    throw InputError(
-        fmt::format("an image of {} x {} pixels (w x h) is too thin: with its shorter "
-                    "side resized to {} it would have over {} pixels",
-                    image.width, image.height, shortest_edge, kMaxResizedPixels));
-  }
+  check_grown(image, long_edge * static_cast<double>(shortest_edge));
   const auto longest_edge = static_cast<int64_t>(long_edge);
   const bool is_upright = image.width <= image.height;
   return resizer(image, is_upright ? ImageSize{longest_edge, shortest_edge}
@@ -68,6 +71,7 @@ Image resize_shortest_edge(const Image& image, int64_t shortest_edge, const Resi
 
 Image pad_to_square(const Image& image, const std::array<double, 3>& mean) {
   const int64_t side = std::max(image.height, image.width);
+  check_grown(image, static_cast<double>(side) * static_cast<double>(side));
   std::array<uint8_t, 3> background;
   for (int c = 0; c < 3; ++c)
     background[c] = static_cast<uint8_t>(std::clamp(mean[c] * 255, 0.0, 255.0));

@@ -14,6 +14,7 @@ constexpr int64_t kMaxTileSide = 4096;
 constexpr int64_t kMaxCanvasSide = 65536;
 constexpr size_t kMaxPinpoints = 1024;
 constexpr int64_t kMaxTiles = 1024;
+constexpr int64_t kMaxCanvasPixels = int64_t{1} << 26;
 
 enum class ProcessorKind { kAnyres, kLlava, kClip };
 
@@ -200,11 +201,12 @@ void ImageProcessorConfig::validate() const {
     check_side(pinpoint.height, kMaxCanvasSide, "image_grid_pinpoints");
     check_side(pinpoint.width, kMaxCanvasSide, "image_grid_pinpoints");
     if (pinpoint.height % tile != 0 || pinpoint.width % tile != 0 ||
-        (pinpoint.height / tile) * (pinpoint.width / tile) > kMaxTiles) {
+        (pinpoint.height / tile) * (pinpoint.width / tile) > kMaxTiles ||
+        pinpoint.height * pinpoint.width > kMaxCanvasPixels) {
       throw ConfigError(
           fmt::format("'image_grid_pinpoints' has [{}, {}], expected multiples of the "
-                      "tile's {} pixels and at most {} tiles",
-                      pinpoint.height, pinpoint.width, tile, kMaxTiles));
+                      "tile's {} pixels, at most {} tiles and {} pixels",
+                      pinpoint.height, pinpoint.width, tile, kMaxTiles, kMaxCanvasPixels));
     }
   }
   for (const double value : image_std) {

@@ -12,6 +12,7 @@ namespace e5v {
 namespace {
 
 constexpr int64_t kMaxSide = 1 << 24;  // above it Pillow's float box loses pixels
+constexpr int64_t kMaxPixels = int64_t{1} << 29;
 
 double sinc(double x) {
   if (x == 0.0) return 1.0;
@@ -115,10 +116,19 @@ Image resize_nearest(const Image& image, ImageSize size) {
   return resized;
 }
 
+/// Between the two directions a thin line can be far larger than before or after.
+void check_pixels(ImageSize size) {
+  if (size.height * size.width > kMaxPixels) {
+    throw InputError(fmt::format("resizing passes through {} x {} pixels (w x h), more than {}",
+                                 size.width, size.height, kMaxPixels));
+  }
+}
+
 /// Gives every row `width` pixels.
 Image resample_rows(const Image& image, int64_t width, const Filter& filter) {
   if (width == image.width) return image;
   const ResampleWeights weights = make_weights(image.width, width, filter);
+  check_pixels({image.height, width});
   Image resampled(image.height, width);
   for (int64_t y = 0; y < image.height; ++y) {
     resample_row(image.row(y), image.width, weights, resampled.row(y));
@@ -131,6 +141,7 @@ Image resample_columns(const Image& image, int64_t height, const Filter& filter)
   if (height == image.height) return image;
   const ResampleWeights weights = make_weights(image.height, height, filter);
   const int64_t row_bytes = image.width * 3;
+  check_pixels({height, image.width});
   Image resampled(height, image.width);
   for (int64_t y = 0; y < height; ++y) {
     const ResampleWeights::Window& window = weights.windows[y];
@@ -152,6 +163,7 @@ Image resize(const Image& image, ImageSize size, Resample resample, ResizeOrder 
     }
   }
   if (image.size() == size) return image;
+  check_pixels(size);
   if (resample == Resample::kNearest) return resize_nearest(image, size);
 
   const Filter filter = find_filter(resample);

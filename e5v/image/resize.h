@@ -29,7 +29,8 @@ enum class ResizeOrder {
 /// (antialiasing), and weights are 22-bit fixed-point. A picture that already has the size is
 /// returned as it is.
 ///
-/// Throws InputError if a side of `image` or `size` is not positive, or over 2^24.
+/// Throws InputError if a side of `image` or `size` is not positive or over 2^24, or if the result,
+/// or what lies between the two directions, has over 2^29 pixels.
 Image resize(const Image& image, ImageSize size, Resample resample,
              ResizeOrder order = ResizeOrder::kPillow13);
 

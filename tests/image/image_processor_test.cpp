@@ -103,6 +103,9 @@ TEST(ImageProcessorTest, RefusesImagesThatCannotBeResized) {
   EXPECT_THROW(single.tiles(Image()), InputError);
   EXPECT_THROW(single.tiles(Image(1, 1'000'000)), InputError);  // 224 x 224 000 000
   EXPECT_EQ(anyres.tiles(Image(1, 1'000'000)).num_tiles, 3);
+  ImageProcessorConfig padding;
+  padding.pad_to_square = true;
+  EXPECT_THROW(ImageProcessor(padding).tiles(Image(1, 1'000'000)), InputError);
 }
 
 TEST(ImageProcessorTest, LoadsEitherConfigurationFile) {

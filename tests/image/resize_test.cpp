@@ -46,6 +46,15 @@ TEST(ResizeTest, RefusesEmptySizes) {
   EXPECT_THROW(resize(Image(4, 4), {int64_t{1} << 40, 1}, Resample::kNearest), InputError);
 }
 
+TEST(ResizeTest, RefusesToGrowBeyondItsLimit) {
+  EXPECT_THROW(resize(Image(4, 4), {1 << 20, 1 << 20}, Resample::kBicubic), InputError);
+  EXPECT_THROW(resize(Image(4, 4), {1 << 20, 1 << 20}, Resample::kNearest), InputError);
+  // 2000 x 1000000 pixels between the directions.
+  const Image tall(1'000'000, 1);
+  EXPECT_THROW(resize(tall, {1, 2000}, Resample::kBicubic, ResizeOrder::kRowsFirst), InputError);
+  EXPECT_EQ(resize(tall, {1, 2000}, Resample::kBicubic).size(), (ImageSize{1, 2000}));
+}
+
 /// Weights as bicubic ones are, with sums up to the limits of 8 bits and beyond.
 ResampleWeights random_weights(std::mt19937& random, int32_t width, int32_t num_windows) {
   ResampleWeights weights;
