@@ -44,15 +44,15 @@ RotaryEmbedding::Tables RotaryEmbedding::tables(const at::Tensor& positions) con
   // where a value stands in its tensor.
   const int64_t num_positions = positions.numel() > 0 ? positions.max().item<int64_t>() + 1 : 0;
   const int64_t half = inverse_frequencies_.size(0);
-  at::Tensor cos = at::empty({num_positions, 2 * half}), sin = at::empty({num_positions, 2 * half});
+  at::Tensor cos = at::empty({num_positions, half}), sin = at::empty({num_positions, half});
   const float* frequency = inverse_frequencies_.data_ptr<float>();
   for (int64_t p = 0; p < num_positions; ++p) {
-    float* cos_row = cos.data_ptr<float>() + p * 2 * half;
-    float* sin_row = sin.data_ptr<float>() + p * 2 * half;
+    float* cos_row = cos.data_ptr<float>() + p * half;
+    float* sin_row = sin.data_ptr<float>() + p * half;
     for (int64_t i = 0; i < half; ++i) {
       const double angle = static_cast<float>(p) * frequency[i];  // rounded to float32 first
-      cos_row[i] = cos_row[half + i] = static_cast<float>(std::cos(angle));
-      sin_row[i] = sin_row[half + i] = static_cast<float>(std::sin(angle));
+      cos_row[i] = static_cast<float>(std::cos(angle));
+      sin_row[i] = static_cast<float>(std::sin(angle));
     }
   }
   const at::Device device = positions.device();
