@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <future>
 #include <system_error>
 #include <thread>
@@ -26,68 +27,83 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr float kStandardDeviation = 0.02f;
+constexpr float kDeviation = 0.02f;                     // of everything but matrices
 constexpr uint64_t kPieceElements = uint64_t{1} << 22;  // generated and written at a time
 constexpr size_t kBlockElements = 2048;                 // converted at a time, in cache
 
-/// Every tensor of a published checkpoint in the order of visit_parameters.
+struct RandomTensor {
+  TensorSpec spec;
+  float mean;
+  float deviation;
+};
+
+/// Lists parameters with what is drawn for them.
 class TensorLister final : public ParameterVisitor {
  public:
+  TensorLister(DType dtype, int64_t vocab_size) : dtype_(dtype), vocab_size_(vocab_size) {}
+
   void tensor(const std::string& name, at::Tensor&, at::IntArrayRef shape) override {
     add(name, shape.vec());
   }
   void linear(const std::string& name, Linear& linear) override {
-    add(name + ".weight", linear.checkpoint_shape());
+    // So that a product is about as large as what goes in, whatever the width.
+    const float deviation = 1 / std::sqrt(static_cast<float>(linear.in_features()));
+    tensors.push_back({{name + ".weight", dtype_, linear.checkpoint_shape()}, 0, deviation});
     if (linear.has_bias()) add(name + ".bias", {linear.out_features()});
   }
   void add(const std::string& name, std::vector<int64_t> shape) {
-    tensors.push_back({name, dtype, std::move(shape)});
+    // Any number of rows is fine for an embedding table; this is the one that the config states.
+    if (!shape.empty() && shape[0] == -1) shape[0] = vocab_size_;
+    const std::string module = name.substr(0, name.rfind('.'));
+    const bool is_norm = module.substr(module.rfind('.') + 1).find("norm") != module.npos;
+    const float mean = is_norm && name.ends_with(".weight") ? 1 : 0;
+    tensors.push_back({{name, dtype_, std::move(shape)}, mean, kDeviation});
   }
 
-  DType dtype;
-  std::vector<TensorSpec> tensors;
+  std::vector<RandomTensor> tensors;
+
+ private:
+  DType dtype_;
+  int64_t vocab_size_;
 };
 
-std::vector<TensorSpec> published_tensors(LlavaConfig config, DType dtype) {
-  TensorLister lister;
-  lister.dtype = dtype;
-  const int64_t vision_size = config.vision.hidden_size, text_size = config.text.hidden_size;
-  const int64_t vocab_size = config.text.vocab_size;
-  config.vision_feature_layer = -1;  // published checkpoints hold the layers that are not used, too
+/// Every tensor of a published checkpoint, those that embedding does not need last.
+std::vector<RandomTensor> published_tensors(LlavaConfig config, DType dtype) {
+  TensorLister lister(dtype, config.text.vocab_size);
+  config.vision_feature_layer = -1;  // all of the tower's layers
   LlavaNext model(config);
   model.visit_parameters(lister);
-  lister.add("vision_tower.vision_model.post_layernorm.weight", {vision_size});
-  lister.add("vision_tower.vision_model.post_layernorm.bias", {vision_size});
-  lister.add("language_model.lm_head.weight", {vocab_size, text_size});
-  for (TensorSpec& tensor : lister.tensors) {
-    // Any number of rows is fine for an embedding table; this is the one that the config states.
-    for (int64_t& size : tensor.shape) size = size == -1 ? vocab_size : size;
-  }
+  lister.add("vision_tower.vision_model.post_layernorm.weight", {config.vision.hidden_size});
+  lister.add("vision_tower.vision_model.post_layernorm.bias", {config.vision.hidden_size});
+  lister.add("language_model.lm_head.weight", {-1, config.text.hidden_size});
   return lister.tensors;
 }
 
-/// The random values of one tensor: element i depends on the key and i alone.
-struct RandomValues {
-  uint64_t key;
-  float mean;
-
-  RandomValues(int64_t seed, std::string_view name) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);  // FNV-1a
-    for (const unsigned char byte : name) hash = (hash ^ byte) * UINT64_C(0x100000001b3);
-    key = mix64(hash ^ mix64(static_cast<uint64_t>(seed)));
-    const std::string_view module = name.substr(0, name.rfind('.'));
-    const bool is_norm = module.substr(module.rfind('.') + 1).find("norm") != module.npos;
-    mean = is_norm && name.ends_with(".weight") ? 1.0f : 0.0f;
+/// The values of one tensor: element i depends on the seed, the tensor's name and i alone.
+class RandomValues {
+ public:
+  RandomValues(int64_t seed, const RandomTensor& tensor)
+      : mean_(tensor.mean),
+        scale_(tensor.deviation * std::sqrt(3.0f) / 65536) {  // the sum deviates by 65536 / √3
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);             // FNV-1a
+    for (const unsigned char byte : tensor.spec.name) {
+      hash = (hash ^ byte) * UINT64_C(0x100000001b3);
+    }
+    key_ = mix64(hash ^ mix64(static_cast<uint64_t>(seed)));
   }
 
   /// The sum of four uniform numbers: near enough to normal, and far cheaper.
   float operator()(uint64_t i) const {
-    constexpr float kScale = kStandardDeviation * 1.7320508f / 65536.0f;  // its deviation: 65536/√3
-    const uint64_t bits = mix64(key + i);
+    const uint64_t bits = mix64(key_ + i);
     const auto sum = static_cast<int32_t>((bits & 0xffff) + ((bits >> 16) & 0xffff) +
                                           ((bits >> 32) & 0xffff) + (bits >> 48));
-    return mean + static_cast<float>(sum - 2 * 65535) * kScale;
+    return mean_ + static_cast<float>(sum - 2 * 65535) * scale_;
   }
+
+ private:
+  uint64_t key_;
+  float mean_;
+  float scale_;
 };
 
 /// Elements [begin, end) of a tensor into `out`.
@@ -119,28 +135,32 @@ void fill_in_parallel(const RandomValues& values, uint64_t begin, DType dtype,
   fill(values, begin, begin + std::min(share, count), dtype, out.data());
 }
 
-void write_tensors(const fs::path& folder, const std::vector<TensorSpec>& tensors, int64_t seed,
+void write_tensors(const fs::path& folder, const std::vector<RandomTensor>& tensors, int64_t seed,
                    const ProgressCallback& progress) {
+  std::vector<TensorSpec> specs;
   uint64_t total_bytes = 0, done_bytes = 0;
-  for (const TensorSpec& tensor : tensors) {
-    total_bytes += checked_tensor_bytes(tensor.dtype, tensor.shape).value();
+  for (const RandomTensor& tensor : tensors) {
+    specs.push_back(tensor.spec);
+    total_bytes += checked_tensor_bytes(tensor.spec.dtype, tensor.spec.shape).value();
   }
-  CheckpointWriter writer(folder, tensors);
+  CheckpointWriter writer(folder, std::move(specs));
   // While one piece is written the next is generated.
   std::vector<std::byte> generated, written;
   std::future<void> writing;
-  for (const TensorSpec& tensor : tensors) {
-    const RandomValues values(seed, tensor.name);
-    const uint64_t count = checked_num_elements(tensor.shape).value();
+  for (const RandomTensor& tensor : tensors) {
+    const DType dtype = tensor.spec.dtype;
+    const RandomValues values(seed, tensor);
+    const uint64_t count = checked_num_elements(tensor.spec.shape).value();
     for (uint64_t begin = 0; begin < count; begin += kPieceElements) {
-      generated.resize(std::min(kPieceElements, count - begin) * dtype_bytes(tensor.dtype));
-      fill_in_parallel(values, begin, tensor.dtype, generated);
+      generated.resize(std::min(kPieceElements, count - begin) * dtype_bytes(dtype));
+      fill_in_parallel(values, begin, dtype, generated);
       if (writing.valid()) writing.get();
       std::swap(generated, written);
       done_bytes += written.size();
       if (progress) progress(done_bytes, total_bytes);
-      writing = std::async(std::launch::async,
-                           [&writer, &tensor, &written] { writer.write(tensor.name, written); });
+      writing = std::async(std::launch::async, [&writer, &tensor, &written] {
+        writer.write(tensor.spec.name, written);
+      });
     }
   }
   if (writing.valid()) writing.get();

@@ -22,9 +22,10 @@ struct RandomModelOptions {
 };
 
 /// Writes a complete checkpoint folder of a preset's shape with random weights: what transformers
-/// and e5v need to load it, in the published key layout. Matrices, embeddings and biases are drawn
-/// with standard deviation 0.02, the scales of norms around 1, so that activations stay moderate.
-/// Weights are streamed to disk; memory does not grow with the model.
+/// and e5v need to load it, in the published key layout. Matrices are drawn with standard deviation
+/// 1/√in_features, all else with 0.02, around 1 for the scales of norms and 0 otherwise, so that
+/// activations stay moderate at any width. Weights are streamed to disk; memory does not grow with
+/// the model.
 ///
 /// `folder` must not exist, or be empty; it appears only when complete. `progress` counts bytes.
 /// Throws ConfigError for an unknown preset, FileError.
