@@ -1,5 +1,7 @@
 #include "e5v/model/load_model.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -139,6 +141,7 @@ class ParameterLoader final : public ParameterVisitor {
   void done(const std::string& name) {
     done_bytes_ += find(name).bytes.size();
     checkpoint_.release(report_.sources.at(name));
+    ::malloc_trim(0);  // or freed copies of weights pile up to several percent of the model
     if (options_.on_progress) options_.on_progress(done_bytes_, total_bytes_);
   }
 
