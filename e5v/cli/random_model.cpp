@@ -34,7 +34,7 @@ void register_random_model(CLI::App& app, CommandContext& context) {
       "e5v random-model --preset e5v-8b --dtype fp16 --output models/e5v-8b\n"
       "\n"
       "Its embeddings mean nothing: it is there to test and to measure with. Sizes on disk in\n"
-      "bf16: tiny 0.4 MB, 1b 3 GB, e5v-8b 17 GB. Transformers can load it, too.");
+      "bf16: tiny 0.5 MB, 1b 3 GB, e5v-8b 17 GB. Transformers can load it, too.");
   auto random_model = std::make_shared<RandomModelCommand>();
   CliOptionRegistry registry(*command);
   random_model->options.register_options(registry);

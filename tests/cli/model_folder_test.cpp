@@ -1,0 +1,82 @@
+// random-model and inspect: what is made is what is seen.
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "e5v/base/json.h"
+#include "tests/cli/run_program.h"
+#include "tests/support/temporary_folder.h"
+
+namespace e5v {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+
+TEST(RandomModelCommandTest, WritesAFolderThatInspectFindsComplete) {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "tiny").native();
+  const ProgramResult made = run_e5v("random-model --output " + model);
+  EXPECT_EQ(made.status, 0);
+  EXPECT_EQ(made.out, model + "\n");
+  EXPECT_EQ(made.err, "");
+
+  const ProgramResult seen = run_e5v("inspect " + model);
+  EXPECT_EQ(seen.status, 0);
+  EXPECT_EQ(seen.err, "");
+  for (const char* const line :
+       {"architecture  LLaVA-NeXT\n", "text          llama, 2 layers of width 64, ",
+        "vision        CLIP ViT, 2 of 3 layers of width 32, ", "grids         112x56, 56x112, ",
+        "memory        fp32 ", "file          model.safetensors  ", "tensors       "}) {
+    EXPECT_THAT(seen.out, HasSubstr(line));
+  }
+
+  const Json json = parse_json(run_e5v("inspect --json " + model).out, "stdout");
+  EXPECT_EQ(json["architecture"], "llava_next");
+  EXPECT_EQ(json["missing"], Json::array());
+  EXPECT_EQ(json["missing_files"], Json::array());
+  EXPECT_EQ(json["stored"].size(), 1u);
+  EXPECT_GT(json["parameters"], 100'000);
+}
+
+TEST(RandomModelCommandTest, OptionsAreChecked) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(run_e5v("random-model").status, 2);
+  EXPECT_EQ(run_e5v("random-model --dtype int8 --output " + (folder / "m").native()).status, 2);
+  const ProgramResult unknown =
+      run_e5v("random-model --preset 8b --output " + (folder / "m").native());
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("expected one of tiny, 1b, e5v-8b"));
+  const ProgramResult full = run_e5v("random-model --output /");
+  EXPECT_EQ(full.status, 1);
+  EXPECT_THAT(full.err, HasSubstr("expected a new or empty folder"));
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(InspectCommandTest, FailsWhereLoadingWouldButStillSaysWhatIsThere) {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "tiny").native();
+  ASSERT_EQ(run_e5v("random-model --output " + model).status, 0);
+  fs::resize_file(folder / "tiny/model.safetensors", 5000);
+  const ProgramResult broken = run_e5v("inspect " + model);
+  EXPECT_EQ(broken.status, 1);
+  EXPECT_THAT(broken.out, HasSubstr("architecture  LLaVA-NeXT"));
+  EXPECT_THAT(broken.err, MatchesRegex("e5v: .*incomplete download\\?\n"));
+
+  fs::remove(folder / "tiny/model.safetensors");
+  fs::remove(folder / "tiny/tokenizer.json");
+  const ProgramResult bare = run_e5v("inspect " + model);
+  EXPECT_EQ(bare.status, 0);
+  EXPECT_THAT(bare.out, HasSubstr("no weights    only the configuration is there"));
+  EXPECT_THAT(bare.out, HasSubstr("no file       tokenizer.json"));
+
+  const ProgramResult none = run_e5v("inspect " + (folder / "none").native());
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("config.json: cannot open"));
+}
+
+}  // namespace
+}  // namespace e5v
