@@ -36,15 +36,25 @@ void EmbedCommand::validate() const {
   }
 }
 
+/// Reads the items that an earlier run finished; they must be the same ones.
+void pass_over(const ItemInput& items, const std::vector<std::string>& done_ids) {
+  for (size_t i = 0; i < done_ids.size(); ++i) {
+    const auto read = items.next();
+    const std::string id = read ? read->item.id : "";
+    if (id != done_ids[i]) {
+      throw ConfigError(fmt::format("cannot resume: item {} was '{}', now '{}'", i + 1,
+                                    printable(done_ids[i]), printable(id)));
+    }
+  }
+}
+
 /// All that changes the vectors or their order.
 Json EmbedCommand::fingerprint(const Embedder& loaded) const {
   const EmbedderOptions& options = embedder.options;
   namespace fs = std::filesystem;
-  const uint64_t input_bytes = fs::is_regular_file(input) ? fs::file_size(input) : 0;
   return {{"model", fs::absolute(options.model).native()},
           {"adapter", options.adapter.empty() ? "" : fs::absolute(options.adapter).native()},
           {"input", fs::absolute(input).native()},
-          {"input_bytes", input_bytes},
           {"precision", loaded.precision()},
           {"dimensions", loaded.dimensions()},
           {"encoding", npy_type_name(encoding_type(encoding))},
@@ -69,9 +79,9 @@ void EmbedCommand::run(const CommandContext& context) const {
                                       .fingerprint = fingerprint(loaded),
                                       .resume = resume});
   }
-  const uint64_t already_done = file ? file->num_done() : 0;
-  for (uint64_t i = 0; i < already_done && items.next(); ++i) {
-  }
+  const std::vector<std::string> done_ids = file ? file->done_ids() : std::vector<std::string>();
+  pass_over(items, done_ids);
+  const uint64_t already_done = done_ids.size();
   if (already_done > 0) context.log().info("{} items were done before", already_done);
 
   Progress progress("embed", ProgressUnit::kItems, context.quiet);
@@ -94,7 +104,13 @@ void EmbedCommand::run(const CommandContext& context) const {
       progress.update(already_done + index + 1, items.count);
     };
   }
-  loaded.embed_stream(items.next, on_vector, on_item_error);
+  try {
+    loaded.embed_stream(items.next, on_vector, on_item_error);
+  } catch (const Error& error) {
+    if (!file || file->done_ids().empty()) throw;
+    throw Error(fmt::format("{}; {} items are done: mend it and run again with --resume",
+                            error.what(), file->done_ids().size()));
+  }
 
   const uint64_t num_skipped = file ? file->num_skipped() : skipped.size();
   if (file) file->commit();

@@ -58,7 +58,7 @@ EmbeddingFile::EmbeddingFile(EmbeddingFileOptions options)
 }
 
 EmbeddingFile::~EmbeddingFile() {
-  if (committed_ || num_done_ > 0) return;
+  if (committed_ || !done_ids_.empty()) return;
   std::error_code ignored;
   fs::remove(partial_path_, ignored);
   fs::remove(journal_path_, ignored);
@@ -94,16 +94,16 @@ void EmbeddingFile::read_journal() {
       valid_bytes = end + 1;
       continue;
     }
-    const bool skipped = entry.contains("skipped");
-    if (!skipped) {
+    const auto id = require_field<std::string>(entry, "id");
+    if (entry.contains("skipped")) {
+      ++num_skipped_;
+    } else {
       const auto bytes = require_field<uint64_t>(entry, "bytes");
       if (missing || bytes > partial_size) break;
       partial_bytes_ = bytes;
-      ids_.push_back(require_field<std::string>(entry, "id"));
-    } else {
-      ++num_skipped_;
+      ids_.push_back(id);
     }
-    ++num_done_;
+    done_ids_.push_back(id);
     valid_bytes = end + 1;
   }
   if (first) return start_fresh();
@@ -116,7 +116,7 @@ void EmbeddingFile::read_journal() {
 void EmbeddingFile::note(const Json& entry) {
   const std::string line = entry.dump(-1, ' ', false, Json::error_handler_t::replace);
   write_or_throw(journal_, line + "\n", journal_path_);
-  ++num_done_;
+  done_ids_.push_back(entry["id"]);
 }
 
 void EmbeddingFile::add(const std::string& id, std::span<const float> vector) {

@@ -38,11 +38,11 @@ class EmbeddingFile {
   explicit EmbeddingFile(EmbeddingFileOptions options);
   EmbeddingFile(const EmbeddingFile&) = delete;
   EmbeddingFile& operator=(const EmbeddingFile&) = delete;
-  /// Leaves the partial result for a later run, unless it is empty.
+  /// Leaves the partial result for a later run, unless nothing was finished.
   ~EmbeddingFile();
 
-  /// Items of an earlier run, skipped ones included: so many of the input are done.
-  uint64_t num_done() const { return num_done_; }
+  /// Ids of the items that an earlier run finished, skipped ones included, in the input's order.
+  const std::vector<std::string>& done_ids() const { return done_ids_; }
   uint64_t num_skipped() const { return num_skipped_; }
 
   void add(const std::string& id, std::span<const float> vector);
@@ -67,8 +67,9 @@ class EmbeddingFile {
   std::filesystem::path partial_path_, journal_path_;
   std::ofstream partial_, journal_;
   uint64_t partial_bytes_ = 0;
-  std::vector<std::string> ids_;  // of the vectors, in order
-  uint64_t num_done_ = 0, num_skipped_ = 0;
+  std::vector<std::string> ids_;       // of the vectors, in order
+  std::vector<std::string> done_ids_;  // of the vectors and the skipped items
+  uint64_t num_skipped_ = 0;
   bool committed_ = false;
 };
 

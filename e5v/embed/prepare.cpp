@@ -27,6 +27,14 @@ std::string_view utf8_prefix(std::string_view text, size_t size) {
   return text.substr(0, size);
 }
 
+void require_utf8(std::string_view text) {
+  const size_t invalid = find_invalid_utf8(text);
+  if (invalid != std::string_view::npos) {
+    throw InputError(fmt::format("the text is not valid UTF-8 at byte {}: '{}'", invalid,
+                                 printable(text.substr(invalid), 16)));
+  }
+}
+
 /// Tiles must be cut as the model will arrange them.
 void require_matching(const ImageProcessor& processor, const LlavaConfig& config) {
   const ImageProcessorConfig& images = processor.config();
@@ -126,6 +134,7 @@ PreparedItem ItemPreparer::prepare(const Item& item, const PrepareOptions& optio
     throw InputError("the item has neither a text nor an image");
   }
   if (item.text && item.text->empty()) throw InputError("the text is empty");
+  if (item.text) require_utf8(*item.text);
   const std::vector<int64_t> ids = tokenize(item, choose_prompt(item, options), options);
   const auto places = static_cast<size_t>(std::count(ids.begin(), ids.end(), image_token_));
   if (places != item.images.size()) {
