@@ -51,12 +51,13 @@ CLI::App* add_command(CLI::App& app, CommandContext& context, const std::string&
 }
 
 void CliOptionRegistry::add(std::string_view name, bool& value, std::string_view help) {
-  // A switch that is on by default is turned off by --no-<name>.
-  if (value) {
-    command_.add_flag(fmt::format("--{0},!--no-{0}", name), value, std::string(help));
-  } else {
+  if (!value) {
     command_.add_flag(flag(name), value, std::string(help));
+    return;
   }
+  command_.add_flag_callback(
+      fmt::format("--no-{}", name), [&value] { value = false; },
+      fmt::format("Turn off what is on by default: {}", help));
 }
 
 void CliOptionRegistry::add(std::string_view name, int64_t& value, std::string_view help) {
