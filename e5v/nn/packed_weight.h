@@ -56,7 +56,7 @@ class PackedWeight {
   size_t num_bytes() const;
 
  private:
-  struct Impl;  // keeps oneDNN's headers and its versions in packed_weight.cpp
+  struct Impl;  // keeps oneDNN's headers out of this one
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,78 @@
+#include "e5v/nn/product_rate.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "e5v/nn/onednn.h"
+#include "e5v/nn/packed_weight.h"
+
+namespace e5v {
+namespace {
+
+constexpr int64_t kRows = 1024, kFeatures = 2048;
+constexpr int64_t kRowGroup = 256;  // as PackedWeight has it
+constexpr int kMinRepetitions = 5;
+constexpr double kMinSeconds = 0.25;
+
+template <class Product>
+double rate_of(const Product& product) {
+  using Clock = std::chrono::steady_clock;
+  product();  // generates code, touches memory
+  double best = 1e300, total = 0;
+  for (int i = 0; i < kMinRepetitions || total < kMinSeconds; ++i) {
+    const auto start = Clock::now();
+    product();
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::min(best, seconds);
+    total += seconds;
+  }
+  return 2.0 * kRows * kFeatures * kFeatures / best / 1e9;
+}
+
+double rate_of_packed(PackedWeight::Precision precision, at::ScalarType dtype) {
+  const PackedWeight weight(at::ones({kFeatures, kFeatures}), precision);
+  const at::Tensor x = at::ones({kRows, kFeatures}, dtype),
+                   y = at::empty({kRows, kFeatures}, dtype);
+  return rate_of([&] { weight.matmul(x, {}, y); });
+}
+
+double rate_of_int8() {
+  using DataType = dnnl::memory::data_type;
+  const onednn::MatmulKey key{.rows = kRowGroup,
+                              .in_features = kFeatures,
+                              .out_features = kFeatures,
+                              .operands = DataType::s8,
+                              .result = DataType::s32,
+                              .result_stride = kFeatures};
+  const dnnl::memory::desc order = onednn::best_weights_order(key);
+  const at::Tensor weight = at::ones({static_cast<int64_t>(order.get_size())}, at::kChar);
+  const at::Tensor x = at::ones({kRows, kFeatures}, at::kChar);
+  const at::Tensor y = at::empty({kRows, kFeatures}, at::kInt);
+  return rate_of([&] {
+    for (int64_t row = 0; row < kRows; row += kRowGroup) {
+      onednn::matmul(key, order, weight.data_ptr(), x[row].data_ptr(), nullptr, y[row].data_ptr());
+    }
+  });
+}
+
+}  // namespace
+
+double measure_product_rate(ProductKind kind) {
+  switch (kind) {
+    case ProductKind::kFloat32:
+      return rate_of_packed(PackedWeight::Precision::kFloat32, at::kFloat);
+    case ProductKind::kBFloat16:
+      return rate_of_packed(PackedWeight::Precision::kBFloat16, at::kBFloat16);
+    case ProductKind::kInt8:
+      try {
+        return rate_of_int8();
+      } catch (const dnnl::error&) {
+        return 0;
+      }
+  }
+  return 0;
+}
+
+}  // namespace e5v
