@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <vector>
 
@@ -28,18 +27,30 @@ const AttentionKernels& kernels(bool bfloat16_products) {
   return kGenericAttention;
 }
 
-struct FreeMemory {
-  void operator()(std::byte* memory) const { std::free(memory); }
-};
-using AlignedMemory = std::unique_ptr<std::byte, FreeMemory>;
+/// Memory that a thread keeps from call to call (a model calls once a layer with the same sizes)
+/// and gives back when it ends.
+class Workspace {
+ public:
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  ~Workspace() { std::free(memory_); }
 
-/// `bytes`: a multiple of 64.
-AlignedMemory allocate(size_t bytes) {
-  AlignedMemory memory(
-      static_cast<std::byte*>(std::aligned_alloc(64, std::max<size_t>(bytes, 64))));
-  if (!memory) throw std::bad_alloc();
-  return memory;
-}
+  /// At least `bytes`, a multiple of 64, aligned to 64; what was there before is lost.
+  std::byte* reserve(size_t bytes) {
+    if (bytes <= size_) return memory_;
+    std::free(memory_);
+    size_ = 0;
+    memory_ = static_cast<std::byte*>(std::aligned_alloc(64, bytes));
+    if (memory_ == nullptr) throw std::bad_alloc();
+    size_ = bytes;
+    return memory_;
+  }
+
+ private:
+  std::byte* memory_ = nullptr;
+  size_t size_ = 0;
+};
 
 const void* address(const HeadRows& rows, int64_t token, int64_t head) {
   const int64_t offset = token * rows.row_stride + head * rows.head_stride;
@@ -99,14 +110,15 @@ void attend(const AttentionProblem& problem) {
     packed_bytes += problem.num_key_value_heads * kernel.packed_bytes(num_keys(s), head_size);
     longest = std::max(longest, num_keys(s));
   }
-  const AlignedMemory packed = allocate(packed_bytes);
   const size_t scratch_bytes = kernel.scratch_bytes(longest, head_size);
   const int num_threads = static_cast<int>(
       std::min<int64_t>(omp_get_max_threads(), std::max<int64_t>(query_tasks.size(), 1)));
-  const AlignedMemory scratch = allocate(num_threads * scratch_bytes);
+  thread_local Workspace workspace;
+  std::byte* const packed = workspace.reserve(packed_bytes + num_threads * scratch_bytes);
+  std::byte* const scratch = packed + packed_bytes;
 
   const auto packed_head = [&](int64_t s, int64_t kv_head) {
-    return packed.get() + packed_offsets[s] + kv_head * kernel.packed_bytes(num_keys(s), head_size);
+    return packed + packed_offsets[s] + kv_head * kernel.packed_bytes(num_keys(s), head_size);
   };
 
 #pragma omp parallel num_threads(num_threads)
@@ -152,7 +164,7 @@ void attend(const AttentionProblem& problem) {
           problem.out_is_bfloat16,
           problem.num_heads * head_size};
       kernel.attend(block, packed_head(s, head / group),
-                    scratch.get() + omp_get_thread_num() * scratch_bytes);
+                    scratch + omp_get_thread_num() * scratch_bytes);
     }
   }
 }

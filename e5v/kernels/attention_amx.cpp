@@ -11,7 +11,7 @@ struct Products {
   using Element = BFloat16;
   static constexpr int64_t kPair = 2;
   static constexpr int64_t kQueries = 32;
-  static constexpr int64_t kKeys = 128;
+  static constexpr int64_t kKeys = 256;
   static constexpr int64_t kRows = 16;
   static constexpr int64_t kDepth = 32;
 

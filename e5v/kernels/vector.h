@@ -66,16 +66,51 @@ void store_part(T* out, Floats value, int64_t count) {
 inline Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
 inline Floats minimum(Floats a, Floats b) { return a < b ? a : b; }
 
+/// x with its halves, quarters … exchanged, so that log2(kWidth) steps reduce all lanes to one
+/// value.
+#if E5V_VECTOR_WIDTH == 16
+inline Floats exchange_halves(Floats x) {
+  return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+inline Floats exchange_quarters(Floats x) {
+  return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+}
+inline Floats exchange_pairs(Floats x) {
+  return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+}
+inline Floats exchange_neighbours(Floats x) {
+  return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+}
+#else
+inline Floats exchange_quarters(Floats x) {
+  return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3);
+}
+inline Floats exchange_pairs(Floats x) {
+  return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5);
+}
+inline Floats exchange_neighbours(Floats x) {
+  return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6);
+}
+#endif
+
 inline float sum(Floats x) {
-  float total = 0;
-  for (int64_t i = 0; i < kWidth; ++i) total += x[i];
-  return total;
+#if E5V_VECTOR_WIDTH == 16
+  x += exchange_halves(x);
+#endif
+  x += exchange_quarters(x);
+  x += exchange_pairs(x);
+  x += exchange_neighbours(x);
+  return x[0];
 }
 
 inline float largest(Floats x) {
-  float result = x[0];
-  for (int64_t i = 1; i < kWidth; ++i) result = x[i] > result ? x[i] : result;
-  return result;
+#if E5V_VECTOR_WIDTH == 16
+  x = maximum(x, exchange_halves(x));
+#endif
+  x = maximum(x, exchange_quarters(x));
+  x = maximum(x, exchange_pairs(x));
+  x = maximum(x, exchange_neighbours(x));
+  return x[0];
 }
 
 /// eˣ within 2 units in the last place; 0 below −87.3, e^88.3 above that; NaN stays NaN.
