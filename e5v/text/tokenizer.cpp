@@ -231,8 +231,11 @@ Tokenizer Tokenizer::from_json(std::string_view content, std::string_view source
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
   const std::filesystem::path path = model_dir / "tokenizer.json";
   if (!std::filesystem::exists(path)) {
+    const bool other_form = std::filesystem::exists(model_dir / "tokenizer.model");
     throw FileError(path.native(), "cannot open",
-                    "no such file; a model's folder must hold its tokenizer.json");
+                    other_form ? "no such file; the folder's tokenizer.model alone is not enough, "
+                                 "transformers' save_pretrained makes a tokenizer.json of it"
+                               : "no such file; a model's folder must hold its tokenizer.json");
   }
   TokenizerConfig config;
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {

@@ -139,6 +139,8 @@ TEST(TokenizerTest, SaysWhichFileIsMissing) {
   const TemporaryFolder folder;
   EXPECT_THAT(load_error(folder.path()), HasSubstr("tokenizer.json"));
   EXPECT_THAT(load_error(folder / "no-such-folder"), HasSubstr("no-such-folder"));
+  write_file(folder / "tokenizer.model", "");
+  EXPECT_THAT(load_error(folder.path()), HasSubstr("tokenizer.model alone is not enough"));
 }
 
 TEST(TokenizerTest, NamesTheFileBesideThatIsMalformed) {
