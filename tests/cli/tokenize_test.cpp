@@ -18,9 +18,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class TokenizeCommandTest : public ::testing::Test {
+class TokenizeCommandGoldenTest : public ::testing::Test {
  protected:
-  TokenizeCommandTest() {
+  TokenizeCommandGoldenTest() {
     const std::filesystem::path goldens = std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens";
     std::filesystem::copy_file(goldens / "tokenizer_kinds/llama3.tokenizer.json",
                                folder / "tokenizer.json");
@@ -45,7 +45,7 @@ class TokenizeCommandTest : public ::testing::Test {
   TemporaryFolder folder;
 };
 
-TEST_F(TokenizeCommandTest, PrintsOneDocumentALine) {
+TEST_F(TokenizeCommandGoldenTest, PrintsOneDocumentALine) {
   const ProgramResult result = run("", "an image\n\nthe tower\r\nlast");
   EXPECT_EQ(result.status, 0);
   EXPECT_EQ(result.err, "");
@@ -60,13 +60,13 @@ TEST_F(TokenizeCommandTest, PrintsOneDocumentALine) {
   EXPECT_EQ(documents[3]["text"], "last");
 }
 
-TEST_F(TokenizeCommandTest, ControlTokensAreTextUnlessAllowed) {
+TEST_F(TokenizeCommandGoldenTest, ControlTokensAreTextUnlessAllowed) {
   EXPECT_GT(documents(run("", "<|eot_id|>\n").out).at(0)["tokens"].size(), 2u);
   EXPECT_THAT(documents(run("--allow-special", "<|eot_id|>\n").out).at(0)["tokens"],
               ElementsAre("<|begin_of_text|>", "<|eot_id|>"));
 }
 
-TEST_F(TokenizeCommandTest, TheTemplateIsThatOfTheModel) {
+TEST_F(TokenizeCommandGoldenTest, TheTemplateIsThatOfTheModel) {
   const ProgramResult result = run("--template", "a <|eot_id|>\n");
   EXPECT_EQ(result.status, 0) << result.err;
   const Json tokens = documents(result.out).at(0)["tokens"];
@@ -74,7 +74,7 @@ TEST_F(TokenizeCommandTest, TheTemplateIsThatOfTheModel) {
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), "<|eot_id|>"), 1);
 }
 
-TEST_F(TokenizeCommandTest, NamesTheLineThatIsNoUtf8) {
+TEST_F(TokenizeCommandGoldenTest, NamesTheLineThatIsNoUtf8) {
   const ProgramResult result = run("--template",
                                    "good\nb\xff"
                                    "d\n");
@@ -83,7 +83,7 @@ TEST_F(TokenizeCommandTest, NamesTheLineThatIsNoUtf8) {
   EXPECT_THAT(result.err, HasSubstr("line 2: text is not valid UTF-8 at byte 1"));
 }
 
-TEST_F(TokenizeCommandTest, SaysWhatIsMissing) {
+TEST_F(TokenizeCommandGoldenTest, SaysWhatIsMissing) {
   EXPECT_EQ(run_e5v("tokenize").status, 2);
   const ProgramResult result = run_e5v("tokenize --model " + (folder / "nowhere").native());
   EXPECT_EQ(result.status, 1);
