@@ -64,6 +64,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(tokenize)           \
   X(preprocess)         \
   X(inspect)            \
+  X(bench)              \
   X(random_model)       \
   X(pull)
 

@@ -1,0 +1,202 @@
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "e5v/base/random.h"
+#include "e5v/cli/commands.h"
+#include "e5v/cli/embedder_flags.h"
+#include "e5v/nn/product_rate.h"
+
+namespace e5v {
+namespace {
+
+/// What is measured: some texts of equal length, or one picture.
+struct Workload {
+  std::string name;
+  std::vector<PreparedItem> items;
+};
+
+struct Measurement {
+  std::string name;
+  int64_t num_tokens = 0;
+  std::vector<double> times_ms;  // ascending
+  double median_ms = 0;
+  /// Floating-point operations of matrix products and attention.
+  double operations = 0;
+};
+
+struct BenchCommand {
+  EmbedderFlags embedder;
+  std::vector<std::string> texts = {"1x32", "32x32", "1x512", "1x2048"};
+  std::string photo = "640x480";
+  int64_t repetitions = 5;
+  uint64_t seed = 1;
+
+  void run(const CommandContext& context) const;
+};
+
+/// "32x512" as {32, 512}. Throws ConfigError.
+std::pair<int64_t, int64_t> parse_shape(const std::string& option, const std::string& text) {
+  constexpr int64_t kLargest = 1 << 20;
+  const auto is_number = [](const std::string& digits) {
+    return !digits.empty() && digits.size() <= 7 &&
+           std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  const size_t x = text.find('x');
+  if (x != std::string::npos && is_number(text.substr(0, x)) && is_number(text.substr(x + 1))) {
+    const int64_t first = std::stoll(text.substr(0, x)), second = std::stoll(text.substr(x + 1));
+    if (first > 0 && second > 0 && first <= kLargest && second <= kLargest) return {first, second};
+  }
+  throw ConfigError(
+      fmt::format("'{}' is '{}', expected two numbers such as 32x512", option, printable(text)));
+}
+
+/// Texts of random ids: what they say does not change the time.
+Workload make_texts(const std::string& shape, const Embedder& embedder, uint64_t seed) {
+  const auto [count, length] = parse_shape("texts", shape);
+  if (length > embedder.config().text.max_position_embeddings) {
+    throw ConfigError(fmt::format("'texts' is '{}', but the model takes {} tokens at the most",
+                                  shape, embedder.config().text.max_position_embeddings));
+  }
+  SplitMix64 random(seed);
+  Workload workload{shape, std::vector<PreparedItem>(count)};
+  for (PreparedItem& item : workload.items) {
+    for (int64_t i = 0; i < length; ++i) {
+      item.input_ids.push_back(static_cast<int64_t>(
+          random.below(static_cast<uint64_t>(embedder.config().text.vocab_size))));
+    }
+  }
+  return workload;
+}
+
+/// A picture of random pixels, as --photo wants it: width x height.
+Workload make_photo(const std::string& shape, const Embedder& embedder, uint64_t seed) {
+  const auto [width, height] = parse_shape("photo", shape);
+  SplitMix64 random(seed);
+  Image image(height, width);
+  for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random.next());
+  Item item;
+  item.images.emplace_back(std::move(image));
+  Workload workload{"photo " + shape, {}};
+  workload.items.push_back(embedder.preparer().prepare(item, {}));
+  return workload;
+}
+
+double attention_operations(double num_queries, double num_keys_each, double width) {
+  return 4 * num_queries * num_keys_each * width;  // q·k and weights·v
+}
+
+/// What the mathematics asks for: in the last layer only keys and values of all tokens.
+double language_model_operations(const TextConfig& text, const std::vector<PreparedItem>& items) {
+  const double D = text.hidden_size, I = text.intermediate_size, layers = text.num_hidden_layers;
+  const double q = text.num_attention_heads * text.head_dim;
+  const double kv = 2.0 * text.num_key_value_heads * text.head_dim;
+  const double rest = 2 * (2 * D * q + 3 * D * I);  // q, o and the MLP, for one token
+  double operations = 0;
+  for (const PreparedItem& item : items) {
+    const double T = item.num_tokens();
+    operations += layers * T * 2 * D * kv + ((layers - 1) * T + 1) * rest;
+    operations += (layers - 1) * attention_operations(T, (T + 1) / 2, q);
+    operations += attention_operations(1, T, q);
+  }
+  return operations;
+}
+
+double vision_operations(const LlavaConfig& config, const std::vector<PreparedItem>& items) {
+  double num_tiles = 0;
+  for (const PreparedItem& item : items) {
+    for (const ImageTiles& tiles : item.tiles) num_tiles += tiles.num_tiles;
+  }
+  const VisionConfig& vision = config.vision;
+  const double D = vision.hidden_size, I = vision.intermediate_size, L = 1 + vision.num_patches();
+  const double patches = vision.num_patches() * 2.0 * 3 * vision.patch_size * vision.patch_size * D;
+  const double layer = L * 2 * (4 * D * D + 2 * D * I) + attention_operations(L, L, D);
+  const double text_width = config.text.hidden_size;
+  const double projector =
+      config.features_per_tile() * 2.0 * (D * text_width + text_width * text_width);
+  return num_tiles * (patches + config.num_vision_layers() * layer + projector);
+}
+
+Measurement measure(const Embedder& embedder, const Workload& workload, int64_t repetitions) {
+  Measurement result{.name = workload.name};
+  for (const PreparedItem& item : workload.items) result.num_tokens += item.num_tokens();
+  result.operations = language_model_operations(embedder.config().text, workload.items) +
+                      vision_operations(embedder.config(), workload.items);
+  embedder.embed_prepared(workload.items);  // memory and generated code are there from now on
+  for (int64_t i = 0; i < repetitions; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    embedder.embed_prepared(workload.items);
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    result.times_ms.push_back(time.count());
+  }
+  std::sort(result.times_ms.begin(), result.times_ms.end());
+  result.median_ms = result.times_ms[result.times_ms.size() / 2];
+  return result;
+}
+
+void BenchCommand::run(const CommandContext& context) const {
+  if (embedder.options.model.empty()) throw ConfigError("--model is required");
+  if (repetitions < 1)
+    throw ConfigError(fmt::format("'repetitions' is {}, expected > 0", repetitions));
+  const Embedder loaded = embedder.load(context);
+  const bool is_fp32 = std::string_view(loaded.precision()) == "fp32";
+  const double product_rate =
+      measure_product_rate(is_fp32 ? ProductKind::kFloat32 : ProductKind::kBFloat16);
+
+  std::vector<Measurement> measurements;
+  for (const std::string& shape : texts) {
+    measurements.push_back(measure(loaded, make_texts(shape, loaded, seed), repetitions));
+  }
+  if (photo != "none") {
+    measurements.push_back(measure(loaded, make_photo(photo, loaded, seed), repetitions));
+  }
+
+  if (context.json) {
+    Json rows = Json::array();
+    for (const Measurement& m : measurements) {
+      rows.push_back({{"name", m.name},
+                      {"tokens", m.num_tokens},
+                      {"median_ms", m.median_ms},
+                      {"times_ms", m.times_ms},
+                      {"tokens_per_s", m.num_tokens / m.median_ms * 1e3},
+                      {"gflop_per_s", m.operations / m.median_ms / 1e6}});
+    }
+    return context.print_json({{"precision", loaded.precision()},
+                               {"repetitions", repetitions},
+                               {"product_rate_gflop_per_s", product_rate},
+                               {"measurements", rows}});
+  }
+  context.print(fmt::format("{}, median of {}; products alone reach {:.0f} GFLOP/s here",
+                            loaded.precision(), repetitions, product_rate));
+  context.print(fmt::format("{:16}{:>8}{:>12}{:>12}{:>10}{:>8}", "", "tokens", "ms", "tokens/s",
+                            "GFLOP/s", "of it"));
+  for (const Measurement& m : measurements) {
+    const double rate = m.operations / m.median_ms / 1e6;
+    context.print(fmt::format("{:16}{:>8}{:>12.1f}{:>12.0f}{:>10.0f}{:>7.0f}%", m.name,
+                              m.num_tokens, m.median_ms, m.num_tokens / m.median_ms * 1e3, rate,
+                              100 * rate / product_rate));
+  }
+}
+
+}  // namespace
+
+void register_bench(CLI::App& app, CommandContext& context) {
+  CLI::App* command = add_command(
+      app, context, "bench", "Measure how fast a model embeds on this machine",
+      "e5v bench --model DIR --precision bf16\n"
+      "e5v bench --model DIR --texts 64x32 1x4096 --photo none --json\n"
+      "\n"
+      "Each line is a batch (texts x tokens of each, or a picture without its decoding), warm, "
+      "the\n"
+      "median of several. The last column compares with the rate of the matrix products alone.");
+  auto bench = std::make_shared<BenchCommand>();
+  CliOptionRegistry registry(*command);
+  bench->embedder.register_options(registry);
+  registry.add("texts", bench->texts, "Batches of texts, each NUMBERxTOKENS");
+  registry.add("photo", bench->photo, "Width x height of the picture, or none");
+  registry.add("repetitions", bench->repetitions, "Times that each batch is measured");
+  command->callback([bench, &context] { bench->run(context); });
+}
+
+}  // namespace e5v
