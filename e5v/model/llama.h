@@ -55,8 +55,8 @@ class Llama {
   /// outside the table.
   at::Tensor embed_tokens(const at::Tensor& ids) const;
 
-  /// Where gradients are recorded, keep only the layers' inputs and compute each layer again when its
-  /// gradient is due.
+  /// Where gradients are recorded, keep only the layers' inputs and compute each layer again when
+  /// its gradient is due.
   void set_recompute_layers(bool recompute) { recompute_layers_ = recompute; }
 
   /// Called with (layer, hidden states) after each layer, 0 being the embeddings.
