@@ -18,8 +18,7 @@ if ! command -v debootstrap >/dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends debootstrap
 fi
 if [ ! -e "$root/etc/debian_version" ]; then
-  debootstrap --variant=minbase --include=git "$release" "$root" \
-    "${MIRROR:-http://deb.debian.org/debian}"
+  debootstrap --variant=minbase --include=git "$release" "$root" ${MIRROR:+"$MIRROR"}
 fi
 # Proxies, certificates and name servers are this machine's.
 cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
