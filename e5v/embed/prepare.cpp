@@ -4,6 +4,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
+#include "e5v/model/llava_next.h"
 
 namespace e5v {
 namespace {
@@ -146,14 +147,12 @@ PreparedItem ItemPreparer::prepare(const Item& item, const PrepareOptions& optio
   for (const ImageSource& source : item.images) {
     const ImageProcessor& processor = image_processor();
     prepared.tiles.push_back(processor.tiles(load_source(source, item.id, options.decode)));
+    std::optional<AnyresLayout> layout;
     if (processor.is_anyres()) {
-      prepared.layouts.push_back(
-          processor.layout(prepared.tiles.back().original, config_.vision.patch_size));
-      feature_counts.push_back(prepared.layouts.back()->num_tokens());
-    } else {
-      prepared.layouts.push_back(std::nullopt);
-      feature_counts.push_back(config_.features_per_tile());
+      layout = processor.layout(prepared.tiles.back().original, config_.vision.patch_size);
     }
+    prepared.layouts.push_back(layout);
+    feature_counts.push_back(num_image_tokens({.layout = layout}, config_));
   }
   size_t image = 0;
   for (const int64_t id : ids) {

@@ -259,6 +259,7 @@ std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
                     options.adapter.native(), unknown.size(), unknown.front()));
   }
   model->set_compute_dtype(compute_dtype(precision));
+  model->set_device(options.device);
   return model;
 }
 
