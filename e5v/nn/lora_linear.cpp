@@ -18,8 +18,7 @@ void fill_mask(const int64_t* keys, uint64_t module, uint32_t threshold, T keep,
   constexpr int64_t kPerDraw = 4;
   at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const uint64_t key =
-          mix64(static_cast<uint64_t>(keys[row]) ^ mix64(module));
+      const uint64_t key = mix64(static_cast<uint64_t>(keys[row]) ^ mix64(module));
       T* out = mask + row * features;
       for (int64_t j = 0; j < features; j += kPerDraw) {
         const uint64_t bits = mix64(key + static_cast<uint64_t>(j));

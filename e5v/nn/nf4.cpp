@@ -37,7 +37,7 @@ std::array<float, 256> make_dynamic_values() {
   values[size++] = 0.0f;
   values[size++] = 1.0f;
   // Seven exponents; exponent e has 2^e fractions, the midpoints of equal parts of [0.1, 1]. In
-  // float32, and the edges counted from the nearer end, as there: so the values agree to the bit.
+  // float32, with the edges counted from the nearer end, as torch's linspace does for it.
   for (int exponent = 0; exponent < 7; ++exponent) {
     const int parts = 1 << exponent;
     const auto scale = static_cast<float>(std::pow(10.0, exponent - 6));
@@ -179,7 +179,8 @@ Nf4Tensor quantize_nf4(const at::Tensor& weight) {
       float largest = 0;
       for (int64_t i = from; i < to; ++i) {
         const float magnitude = std::abs(values[i - first]);
-        largest = magnitude <= largest ? largest : magnitude;  // a NaN wins, to be seen below
+        // A NaN wins and stays, to be seen below.
+        if (magnitude > largest || std::isnan(magnitude)) largest = magnitude;
       }
       scales[static_cast<size_t>(block)] = largest;
       const float inverse = 1.0f / largest;
