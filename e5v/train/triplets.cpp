@@ -6,8 +6,8 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
-#include "e5v/base/utf8.h"
 #include "e5v/base/random.h"
+#include "e5v/base/utf8.h"
 
 namespace e5v {
 namespace {
@@ -56,6 +56,12 @@ Triplet triplet_from_json(const Json& json, const std::filesystem::path& folder)
 
 bool is_empty(const TripletItem& item) { return is_blank(item.text) && item.image.empty(); }
 
+bool has_image(const Triplet& triplet) {
+  return !triplet.anchor.image.empty() || !triplet.positive.image.empty() ||
+         std::any_of(triplet.negatives.begin(), triplet.negatives.end(),
+                     [](const TripletItem& item) { return !item.image.empty(); });
+}
+
 /// What makes a well-formed row useless, or "".
 std::string problem_of(Triplet& triplet) {
   if (is_empty(triplet.anchor)) return "the anchor is empty";
@@ -82,6 +88,7 @@ TripletFile::TripletFile(const std::filesystem::path& path, OnBadRow on_bad_row,
     const Row row = read_row(at);
     if (row.problem.empty()) {
       offsets_.push_back(at);
+      has_images_ |= has_image(row.triplet);
     } else if (row.problem != "blank") {
       const std::string problem = fmt::format("line {}, column {}: {}", line + row.problem_line,
                                               row.problem_column, row.problem);

@@ -55,6 +55,8 @@ class TripletFile {
 
   uint64_t size() const { return offsets_.size(); }
   uint64_t num_skipped() const { return num_skipped_; }
+  /// True if any row has a picture.
+  bool has_images() const { return has_images_; }
   /// `index < size()`.
   Triplet row(uint64_t index) const;
   /// Line in the file, from 1, at which the row begins.
@@ -83,6 +85,7 @@ class TripletFile {
   std::vector<Column> columns_;  // empty: by position
   std::vector<uint64_t> offsets_;
   uint64_t num_skipped_ = 0;
+  bool has_images_ = false;
 };
 
 /// The rows in the order in which an epoch visits them: 0 … size − 1, shuffled by `seed` and

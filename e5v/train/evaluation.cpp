@@ -1,0 +1,28 @@
+#include "e5v/train/evaluation.h"
+
+namespace e5v {
+
+Evaluation evaluate_embeddings(const at::Tensor& anchors, const at::Tensor& positives,
+                               const at::Tensor& negatives, const at::Tensor& negative_rows,
+                               const ContrastiveOptions& options) {
+  const at::NoGradGuard no_grad;
+  const auto unit = [](const at::Tensor& x) {
+    return x / at::clamp_min(x.norm(2, {1}, /*keepdim=*/true), 1e-8);
+  };
+  const at::Tensor a = unit(anchors), p = unit(positives);
+  const int64_t B = a.size(0);
+  Evaluation result;
+  result.loss =
+      contrastive_loss(anchors, positives, negatives, negative_rows, options).item<double>();
+  result.alignment = (a - p).square().sum(1).mean().item<double>();
+  const at::Tensor all = at::cat({a, p});
+  const at::Tensor squared_distances = 2 - 2 * at::mm(all, all.t());
+  const at::Tensor kernel = at::exp(-2 * squared_distances);
+  const auto pairs = static_cast<double>(4 * B * B - 2 * B);  // without each with itself
+  result.uniformity = ((kernel.sum() - kernel.diagonal().sum()) / pairs).log().item<double>();
+  const at::Tensor nearest = at::mm(a, p.t()).argmax(1);
+  result.recall_at_1 = (nearest == at::arange(B, at::kLong)).to(at::kFloat).mean().item<double>();
+  return result;
+}
+
+}  // namespace e5v

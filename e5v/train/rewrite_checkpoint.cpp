@@ -1,0 +1,82 @@
+#include "e5v/train/rewrite_checkpoint.h"
+
+#include <algorithm>
+#include <system_error>
+#include <vector>
+
+#include "e5v/base/error.h"
+#include "e5v/base/file.h"
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/checkpoint/convert.h"
+#include "e5v/model/checkpoint_keys.h"
+#include "e5v/model/stored_tensor.h"
+
+namespace e5v {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Weights in any form, their index, and what hubs leave in a folder.
+bool is_part_of_weights(const std::string& name) {
+  for (const char* end : {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".index.json"}) {
+    if (name.ends_with(end)) return true;
+  }
+  return name.starts_with(".");
+}
+
+void copy_other_files(const fs::path& source, const fs::path& target) {
+  for (const auto& entry : fs::directory_iterator(source)) {
+    const std::string name = entry.path().filename();
+    if (!entry.is_regular_file() || is_part_of_weights(name)) continue;
+    write_file(target / name, read_file(entry.path()));
+  }
+}
+
+std::vector<std::byte> to_bytes(const at::Tensor& value, DType dtype) {
+  const at::Tensor wide = value.to(at::kFloat).contiguous();
+  const auto count = static_cast<size_t>(wide.numel());
+  std::vector<std::byte> bytes(count * dtype_bytes(dtype));
+  convert_from_float32(dtype, {wide.data_ptr<float>(), count}, bytes);
+  return bytes;
+}
+
+}  // namespace
+
+void rewrite_checkpoint(const fs::path& source, const fs::path& target,
+                        const TensorReplacement& replacement, const ProgressCallback& progress) {
+  if (fs::exists(target) && !fs::is_empty(target)) {
+    throw ConfigError(
+        fmt::format("{}: exists, expected a folder that is not there yet", target.native()));
+  }
+  const at::NoGradGuard no_grad;
+  const Checkpoint checkpoint = Checkpoint::open(source);
+  std::vector<TensorSpec> specs;
+  uint64_t total = 0, done = 0;
+  for (const std::string& name : checkpoint.names()) {
+    const TensorView view = *checkpoint.find(name);
+    specs.push_back({name, view.dtype, {view.shape.begin(), view.shape.end()}});
+    total += view.bytes.size();
+  }
+  CheckpointWriter writer(target, specs);
+  for (const TensorSpec& spec : specs) {
+    const TensorView view = *checkpoint.find(spec.name);
+    std::optional<at::Tensor> changed;
+    if (is_floating_point(view.dtype)) {
+      changed = replacement(canonical_key(spec.name), view_stored(view));
+    }
+    if (changed) {
+      E5V_ASSERT(std::equal(spec.shape.begin(), spec.shape.end(), changed->sizes().begin(),
+                            changed->sizes().end()));
+      writer.write(spec.name, to_bytes(*changed, view.dtype));
+    } else {
+      writer.write(spec.name, view.bytes);
+    }
+    done += view.bytes.size();
+    checkpoint.release(spec.name);
+    if (progress) progress(done, total);
+  }
+  copy_other_files(source, target);
+  writer.commit();
+}
+
+}  // namespace e5v

@@ -1,0 +1,56 @@
+#include "e5v/train/tensor_file.h"
+
+#include <utility>
+#include <vector>
+
+#include "e5v/base/error.h"
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/model/stored_tensor.h"
+
+namespace e5v {
+namespace {
+
+DType stored_dtype(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return DType::F32;
+    case at::kBFloat16:
+      return DType::BF16;
+    case at::kHalf:
+      return DType::F16;
+    case at::kLong:
+      return DType::I64;
+    case at::kByte:
+      return DType::U8;
+    default:
+      throw_broken_invariant("the dtype can be stored", __FILE__, __LINE__);
+  }
+}
+
+}  // namespace
+
+void write_tensor_file(const std::filesystem::path& path,
+                       const std::map<std::string, at::Tensor>& tensors,
+                       const std::map<std::string, std::string, std::less<>>& metadata) {
+  std::vector<TensorSpec> specs;
+  for (const auto& [name, tensor] : tensors) {
+    specs.push_back({name, stored_dtype(tensor.scalar_type()), tensor.sizes().vec()});
+  }
+  SafetensorsWriter writer(path, std::move(specs), metadata);
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor rows = tensor.detach().cpu().contiguous();
+    writer.write(name, {static_cast<const std::byte*>(rows.data_ptr()), rows.nbytes()});
+  }
+  writer.commit();
+}
+
+std::map<std::string, at::Tensor> read_tensor_file(const std::filesystem::path& path) {
+  const Checkpoint file = Checkpoint::open(path);
+  std::map<std::string, at::Tensor> tensors;
+  for (const std::string& name : file.names()) {
+    tensors[name] = copy_stored(*file.find(name), at::kFloat);
+  }
+  return tensors;
+}
+
+}  // namespace e5v

@@ -1,0 +1,59 @@
+#include "e5v/train/training_cost.h"
+
+#include <string>
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+namespace {
+
+double text_weights(const TextConfig& c) {
+  const auto D = static_cast<double>(c.hidden_size), Dh = static_cast<double>(c.head_dim);
+  const auto H = static_cast<double>(c.num_attention_heads);
+  const auto Hkv = static_cast<double>(c.num_key_value_heads);
+  const auto I = static_cast<double>(c.intermediate_size);
+  return static_cast<double>(c.num_hidden_layers) * (D * Dh * (2 * H + 2 * Hkv) + 3 * D * I);
+}
+
+double vision_weights(const LlavaConfig& c) {
+  const auto D = static_cast<double>(c.vision.hidden_size);
+  const auto I = static_cast<double>(c.vision.intermediate_size);
+  return static_cast<double>(c.num_vision_layers()) * (4 * D * D + 2 * D * I);
+}
+
+}  // namespace
+
+double text_flops(const TextConfig& config, int64_t tokens, const TrainingPasses& passes) {
+  const auto num_passes = static_cast<double>(passes.forward + passes.backward);
+  return 2 * text_weights(config) * static_cast<double>(tokens) * num_passes;
+}
+
+std::optional<TrainingCost> cost_with_pictures(const LlavaConfig& config,
+                                               const ItemPreparer& preparer,
+                                               const TrainingCost& text, int64_t num_pairs,
+                                               double texts_per_pair,
+                                               const TrainingPasses& passes) {
+  Item picture;
+  picture.images.emplace_back(Image(480, 640));
+  PreparedItem prepared;
+  try {
+    prepared = preparer.prepare(picture, {});
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  const auto pairs = static_cast<double>(num_pairs);
+  const double tokens_of_a_text = static_cast<double>(text.tokens) / (pairs * texts_per_pair);
+  const double tokens = pairs * (static_cast<double>(prepared.num_tokens()) +
+                                 tokens_of_a_text * (texts_per_pair - 1));
+  const auto num_tiles = static_cast<double>(prepared.tiles[0].num_tiles);
+  const auto patches = static_cast<double>(config.vision.num_patches() + 1);
+  const double tower = 2 * vision_weights(config) * patches * num_tiles * pairs *
+                       static_cast<double>(passes.forward);
+  TrainingCost cost;
+  cost.tokens = static_cast<int64_t>(tokens);
+  cost.flops = text_flops(config.text, cost.tokens, passes) + tower;
+  cost.seconds = text.seconds * cost.flops / text.flops;
+  return cost;
+}
+
+}  // namespace e5v

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "e5v/base/log.h"
+#include "e5v/model/llava_next.h"
+#include "e5v/train/lora_training.h"
+#include "e5v/train/train_options.h"
+#include "e5v/train/training_batch.h"
+
+namespace e5v {
+
+/// The model as it is trained: frozen weights in the precision asked for, and the tensors that the
+/// optimizer moves, either low-rank updates of the language model or whole parts.
+class TrainingModel {
+ public:
+  /// Loads `model_dir`; the vision tower and projector only `with_pictures`. `adapter` (empty: none)
+  /// is what low-rank updates begin from. Throws as load_model and apply_lora; ConfigError where a
+  /// part is to be trained that only pictures reach.
+  TrainingModel(const std::filesystem::path& model_dir, const TrainOptions& options,
+                bool with_pictures, const std::filesystem::path& adapter = {});
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const LlavaConfig& config() const { return model_->config(); }
+
+  /// States of the items' last tokens, [items, D] fp32; differentiable. With `dropout` the updates
+  /// drop what these keys say, else nothing.
+  at::Tensor encode(const TrainingRows& rows, const ImageProcessor* image_processor,
+                    const TokenKeys* dropout) const;
+
+  /// Bytes of all weights that are held.
+  int64_t num_weight_bytes() const;
+
+  /// Writes what was trained into `folder`: a PEFT adapter, or "trained.safetensors" under
+  /// canonical names.
+  void save(const std::filesystem::path& folder) const;
+  /// Reads back what `save` wrote, exactly. Throws FileError, FormatError, ConfigError.
+  void load(const std::filesystem::path& folder);
+  /// The result of a run: the adapter, or a complete checkpoint folder in which the trained tensors
+  /// have replaced the old ones.
+  void write_result(const std::filesystem::path& folder) const;
+
+ private:
+  std::filesystem::path model_dir_;
+  TrainOptions options_;
+  std::unique_ptr<LlavaNext> model_;
+  LoraModules lora_;
+  std::vector<Parameter> parameters_;
+};
+
+}  // namespace e5v
