@@ -30,7 +30,7 @@ TEST_F(BenchTest, PrintsALineForEachBatch) {
 
 TEST_F(BenchTest, GivesEveryTimeAsJson) {
   const ProgramResult result = run_e5v(
-      "bench --json --quiet --precision fp32 --texts 2x5 1x7 --photo none --repetitions 3 "
+      "bench --json --quiet --precision fp32 --texts 2x5 --texts 1x7 --photo none --repetitions 3 "
       "--model " +
       model());
   ASSERT_EQ(result.status, 0) << result.err;
