@@ -20,9 +20,9 @@ namespace e5v {
 /// optimizer moves, either low-rank updates of the language model or whole parts.
 class TrainingModel {
  public:
-  /// Loads `model_dir`; the vision tower and projector only `with_pictures`. `adapter` (empty: none)
-  /// is what low-rank updates begin from. Throws as load_model and apply_lora; ConfigError where a
-  /// part is to be trained that only pictures reach.
+  /// Loads `model_dir`; the vision tower and projector only `with_pictures`. `adapter` (empty:
+  /// none) is what low-rank updates begin from. Throws as load_model and apply_lora; ConfigError
+  /// where a part is to be trained that only pictures reach.
   TrainingModel(const std::filesystem::path& model_dir, const TrainOptions& options,
                 bool with_pictures, const std::filesystem::path& adapter = {});
 
