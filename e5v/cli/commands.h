@@ -63,6 +63,9 @@ class CliOptionRegistry : public OptionRegistry {
   X(similarity)         \
   X(tokenize)           \
   X(preprocess)         \
+  X(train)              \
+  X(merge)              \
+  X(data)               \
   X(inspect)            \
   X(bench)              \
   X(random_model)       \

@@ -1,0 +1,50 @@
+#include <filesystem>
+#include <memory>
+
+#include "e5v/base/progress.h"
+#include "e5v/cli/commands.h"
+#include "e5v/train/merge_adapter.h"
+
+namespace e5v {
+namespace {
+
+struct MergeCommand {
+  MergeFiles files;
+  bool check = true;
+
+  void run(const CommandContext& context) const {
+    double cosine = 0;
+    {
+      Progress progress("merge", ProgressUnit::kBytes, context.quiet);
+      merge_adapter(files, progress.callback());
+    }
+    if (check) cosine = check_merge(files);
+    if (context.json) {
+      Json result = {{"folder", files.output.native()}};
+      if (check) result["lowest_cosine"] = cosine;
+      return context.print_json(result);
+    }
+    context.print(files.output.native());
+    if (check) {
+      context.log().info("merged and unmerged embeddings agree: lowest cosine {:.7f}", cosine);
+    }
+  }
+};
+
+}  // namespace
+
+void register_merge(CLI::App& app, CommandContext& context) {
+  CLI::App* command = add_command(
+      app, context, "merge", "Merge a LoRA adapter into a full checkpoint",
+      "e5v merge --model models/llama3-llava-next-8b --adapter run --output models/e5v");
+  auto merge = std::make_shared<MergeCommand>();
+  command->add_option("--model", merge->files.model, "Checkpoint folder")->required();
+  command->add_option("--adapter", merge->files.adapter, "PEFT adapter folder")->required();
+  command->add_option("--output", merge->files.output, "Folder to make; must be new or empty")
+      ->required();
+  CliOptionRegistry registry(*command);
+  registry.add("check", merge->check, "Compare embeddings with those before merging");
+  command->callback([merge, &context] { merge->run(context); });
+}
+
+}  // namespace e5v
