@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <dnnl.hpp>
+#include <memory>
 
 namespace e5v::onednn {
 
@@ -18,9 +19,7 @@ bool has_native_bf16();
 struct MatmulKey {
   int64_t rows, in_features, out_features;
   dnnl::memory::data_type operands, result;
-  int64_t result_stride;    ///< elements between rows of the result
-  bool has_bias = false;    ///< [out] fp32
-  bool accumulate = false;  ///< add to the result
+  bool has_bias = false;  ///< [out] fp32
 
   auto operator<=>(const MatmulKey&) const = default;
 };
@@ -28,9 +27,22 @@ struct MatmulKey {
 /// The order of the weights that oneDNN chooses for this product.
 dnnl::memory::desc best_weights_order(const MatmulKey& key);
 
-/// Computes it; `weights` is the order in which they lie. x and y row-major. Generated code is kept
-/// and shared by all products with an equal key. Thread-safe.
-void matmul(const MatmulKey& key, const dnnl::memory::desc& weights_order, const void* weights,
-            const void* x, const float* bias, void* y);
+/// A product's generated code, for one thread: whoever wants several runs several.
+class Matmul {
+ public:
+  /// `weights_order` is the order in which the weights lie. Equal products share their code.
+  /// Thread-safe. Throws dnnl::error where oneDNN has no such product.
+  static std::shared_ptr<const Matmul> find_or_make(const MatmulKey& key,
+                                                    const dnnl::memory::desc& weights_order);
+
+  /// x and y contiguous; `bias` null where the key has none. Thread-safe.
+  void execute(const void* weights, const void* x, const float* bias, void* y) const;
+
+  explicit Matmul(const dnnl::matmul::primitive_desc& description, int64_t out_features);
+
+ private:
+  dnnl::matmul primitive_;
+  dnnl::memory::desc x_, weights_, bias_, y_, scratchpad_;
+};
 
 }  // namespace e5v::onednn

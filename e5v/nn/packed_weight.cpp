@@ -3,23 +3,17 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "e5v/base/error.h"
-#include "e5v/nn/onednn.h"
+#include "e5v/nn/packed_panels.h"
 
 namespace e5v {
 namespace {
 
-using dnnl::memory;
-using DataType = memory::data_type;
-using Tag = memory::format_tag;
+using DataType = PackedPanels::DataType;
 
-/// Rows of x in one product. oneDNN is as fast on 256 rows as on any number, slower on odd ones
-/// (1000 rows: 16 % less than 1024), and takes ~1 ms to generate code for a new number: so x is
-/// cut into groups of kMaxGroup rows, and the rest is filled up to a multiple of kGroupStep.
-constexpr int64_t kMaxGroup = 256;
-constexpr int64_t kGroupStep = 32;
-/// Rows of a weight that are converted, or widened for a product, at once.
+/// Features of a weight that a product widens from bf16 at once.
 constexpr int64_t kBlockFeatures = 512;
 
 DataType onednn_type(at::ScalarType dtype) {
@@ -41,18 +35,16 @@ std::string describe_tensor(const at::Tensor& tensor) {
 struct PackedWeight::Impl {
   int64_t in_features, out_features;
   Precision precision;
-  /// oneDNN reads `data` as it lies, ordered as `desc`; else `data` is [out, in] bf16, row-major,
-  /// and is widened block by block.
-  bool native;
-  memory::desc desc;
-  at::Tensor data;
+  /// What oneDNN multiplies; without it (no native bf16) `rows` is [out, in] bf16, row-major, and
+  /// is widened block by block.
+  std::optional<PackedPanels> panels;
+  at::Tensor rows;
 
   at::ScalarType stored_dtype() const {
     return precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
   }
-  at::ScalarType operand_dtype() const { return native ? stored_dtype() : at::kFloat; }
+  at::ScalarType operand_dtype() const { return panels ? stored_dtype() : at::kFloat; }
 
-  void multiply(const at::Tensor& x, const float* bias, const at::Tensor& y, bool accumulate) const;
   void multiply_widened(const at::Tensor& x, const float* bias, const at::Tensor& y,
                         bool accumulate) const;
 };
@@ -71,29 +63,18 @@ PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
   impl.out_features = weight.size(0);
   impl.in_features = weight.size(1);
   impl.precision = precision;
-  impl.native = precision == Precision::kFloat32 || onednn::has_native_bf16();
   const at::ScalarType stored_dtype = impl.stored_dtype();
-
-  if (!impl.native) {
-    impl.data = at::empty({impl.out_features, impl.in_features}, stored_dtype);
-    impl.data.copy_(weight);
+  if (precision == Precision::kBFloat16 && !onednn::has_native_bf16()) {
+    impl.rows = at::empty({impl.out_features, impl.in_features}, stored_dtype);
+    impl.rows.copy_(weight);
     return;
   }
-  const DataType type = onednn_type(stored_dtype);
-  const onednn::MatmulKey key{
-      kMaxGroup, impl.in_features, impl.out_features, type, DataType::f32, impl.out_features, false,
-      false};
-  impl.desc = onednn::best_weights_order(key);
-  impl.data = at::empty({static_cast<int64_t>(impl.desc.get_size())}, at::kByte);
-  dnnl::stream stream(onednn::engine());
-  for (int64_t begin = 0; begin < impl.out_features; begin += kBlockFeatures) {
-    const int64_t count = std::min(kBlockFeatures, impl.out_features - begin);
-    const at::Tensor block = weight.narrow(0, begin, count).to(stored_dtype).contiguous();
-    memory from({{impl.in_features, count}, type, Tag::ba}, onednn::engine(), block.data_ptr());
-    memory to(impl.desc.submemory_desc({impl.in_features, count}, {0, begin}), onednn::engine(),
-              impl.data.data_ptr());
-    dnnl::reorder(from, to).execute(stream, from, to);
-    stream.wait();
+  PackedPanels& panels =
+      impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(stored_dtype));
+  for (int64_t panel = 0; panel < panels.num_panels(); ++panel) {
+    const at::Tensor rows =
+        weight.narrow(0, panels.first_feature(panel), panels.num_features(panel));
+    panels.pack(panel, rows.to(stored_dtype).contiguous().data_ptr());
   }
 }
 
@@ -134,51 +115,13 @@ void PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias, const at:
   // oneDNN rounds a result to bf16 only where the operands are bf16.
   const bool round_after = y.scalar_type() != at::kFloat && operand.scalar_type() == at::kFloat;
   const at::Tensor sums = round_after ? at::empty(y.sizes(), at::kFloat) : y;
-  if (impl.native) {
-    impl.multiply(operand, bias_data, sums, accumulate);
+  if (impl.panels) {
+    impl.panels->multiply(operand.data_ptr(), operand.size(0), bias_data, sums.data_ptr(),
+                          onednn_type(sums.scalar_type()), accumulate);
   } else {
     impl.multiply_widened(operand, bias_data, sums, accumulate);
   }
   if (round_after) y.copy_(sums);
-}
-
-void PackedWeight::Impl::multiply(const at::Tensor& x, const float* bias, const at::Tensor& y,
-                                  bool accumulate) const {
-  const int64_t num_rows = x.size(0);
-  onednn::MatmulKey key{kMaxGroup,
-                        in_features,
-                        out_features,
-                        onednn_type(x.scalar_type()),
-                        onednn_type(y.scalar_type()),
-                        out_features,
-                        bias != nullptr,
-                        accumulate};
-  const auto* from = static_cast<const std::byte*>(x.data_ptr());
-  auto* to = static_cast<std::byte*>(y.data_ptr());
-  const int64_t x_row_bytes = in_features * x.element_size();
-  const int64_t y_row_bytes = out_features * y.element_size();
-
-  int64_t row = 0;
-  for (; row + kMaxGroup <= num_rows; row += kMaxGroup) {
-    onednn::matmul(key, desc, data.data_ptr(), from + row * x_row_bytes, bias,
-                   to + row * y_row_bytes);
-  }
-  const int64_t rest = num_rows - row;
-  if (rest == 0) return;
-  key.rows = (rest + kGroupStep - 1) / kGroupStep * kGroupStep;
-  if (key.rows == rest) {
-    onednn::matmul(key, desc, data.data_ptr(), from + row * x_row_bytes, bias,
-                   to + row * y_row_bytes);
-    return;
-  }
-  at::Tensor filled_x = at::empty({key.rows, in_features}, x.options());
-  filled_x.narrow(0, 0, rest).copy_(x.narrow(0, row, rest));
-  filled_x.narrow(0, rest, key.rows - rest).zero_();
-  at::Tensor filled_y = at::empty({key.rows, out_features}, y.options());
-  const at::Tensor y_rest = y.narrow(0, row, rest);
-  if (accumulate) filled_y.narrow(0, 0, rest).copy_(y_rest);
-  onednn::matmul(key, desc, data.data_ptr(), filled_x.data_ptr(), bias, filled_y.data_ptr());
-  y_rest.copy_(filled_y.narrow(0, 0, rest));
 }
 
 void PackedWeight::Impl::multiply_widened(const at::Tensor& x, const float* bias,
@@ -186,16 +129,16 @@ void PackedWeight::Impl::multiply_widened(const at::Tensor& x, const float* bias
   const int64_t num_rows = x.size(0);
   for (int64_t begin = 0; begin < out_features; begin += kBlockFeatures) {
     const int64_t count = std::min(kBlockFeatures, out_features - begin);
-    const at::Tensor block = data.narrow(0, begin, count).to(at::kFloat);
-    const memory::desc block_desc({in_features, count}, DataType::f32, Tag::ba);
-    for (int64_t row = 0; row < num_rows; row += kMaxGroup) {
-      const int64_t rows = std::min(kMaxGroup, num_rows - row);
-      const onednn::MatmulKey key{rows,          in_features,  count,           DataType::f32,
-                                  DataType::f32, out_features, bias != nullptr, accumulate};
-      onednn::matmul(key, block_desc, block.data_ptr(), x.data_ptr<float>() + row * in_features,
-                     bias ? bias + begin : nullptr,
-                     y.data_ptr<float>() + row * out_features + begin);
+    PackedPanels block(in_features, count, DataType::f32);
+    for (int64_t panel = 0; panel < block.num_panels(); ++panel) {
+      const int64_t first = begin + block.first_feature(panel);
+      block.pack(panel, rows.narrow(0, first, block.num_features(panel)).to(at::kFloat).data_ptr());
     }
+    const at::Tensor products = at::empty({num_rows, count}, at::kFloat);
+    block.multiply(x.data_ptr(), num_rows, bias ? bias + begin : nullptr, products.data_ptr(),
+                   DataType::f32, /*accumulate=*/false);
+    const at::Tensor columns = y.narrow(1, begin, count);
+    accumulate ? columns.add_(products) : columns.copy_(products);
   }
 }
 
@@ -210,15 +153,11 @@ at::Tensor PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias,
 at::Tensor PackedWeight::unpack(at::ScalarType dtype) const {
   const Impl& impl = *impl_;
   at::NoGradGuard no_grad;
-  if (!impl.native) return impl.data.to(dtype, /*non_blocking=*/false, /*copy=*/true);
-  const at::ScalarType stored_dtype = impl.stored_dtype();
-  const at::Tensor dense = at::empty({impl.out_features, impl.in_features}, stored_dtype);
-  memory from(impl.desc, onednn::engine(), impl.data.data_ptr());
-  memory to({{impl.in_features, impl.out_features}, onednn_type(stored_dtype), Tag::ba},
-            onednn::engine(), dense.data_ptr());
-  dnnl::stream stream(onednn::engine());
-  dnnl::reorder(from, to).execute(stream, from, to);
-  stream.wait();
+  if (!impl.panels) return impl.rows.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+  const at::Tensor dense = at::empty({impl.out_features, impl.in_features}, impl.stored_dtype());
+  for (int64_t panel = 0; panel < impl.panels->num_panels(); ++panel) {
+    impl.panels->unpack(panel, dense[impl.panels->first_feature(panel)].data_ptr());
+  }
   return dense.to(dtype);
 }
 
@@ -227,6 +166,8 @@ bool PackedWeight::has_native_bfloat16() { return onednn::has_native_bf16(); }
 int64_t PackedWeight::in_features() const { return impl_->in_features; }
 int64_t PackedWeight::out_features() const { return impl_->out_features; }
 PackedWeight::Precision PackedWeight::precision() const { return impl_->precision; }
-size_t PackedWeight::num_bytes() const { return impl_->data.nbytes(); }
+size_t PackedWeight::num_bytes() const {
+  return impl_->panels ? impl_->panels->num_bytes() : impl_->rows.nbytes();
+}
 
 }  // namespace e5v

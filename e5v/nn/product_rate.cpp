@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <chrono>
 
-#include "e5v/nn/onednn.h"
+#include "e5v/nn/packed_panels.h"
 #include "e5v/nn/packed_weight.h"
 
 namespace e5v {
 namespace {
 
 constexpr int64_t kRows = 1024, kFeatures = 2048;
-constexpr int64_t kRowGroup = 256;  // as PackedWeight has it
 constexpr int kMinRepetitions = 5;
 constexpr double kMinSeconds = 0.25;
 
@@ -39,21 +38,15 @@ double rate_of_packed(PackedWeight::Precision precision, at::ScalarType dtype) {
 }
 
 double rate_of_int8() {
-  using DataType = dnnl::memory::data_type;
-  const onednn::MatmulKey key{.rows = kRowGroup,
-                              .in_features = kFeatures,
-                              .out_features = kFeatures,
-                              .operands = DataType::s8,
-                              .result = DataType::s32,
-                              .result_stride = kFeatures};
-  const dnnl::memory::desc order = onednn::best_weights_order(key);
-  const at::Tensor weight = at::ones({static_cast<int64_t>(order.get_size())}, at::kChar);
+  using DataType = PackedPanels::DataType;
+  PackedPanels weight(kFeatures, kFeatures, DataType::s8);
+  const at::Tensor rows = at::ones({kFeatures, kFeatures}, at::kChar);
+  for (int64_t i = 0; i < weight.num_panels(); ++i) weight.pack(i, rows.data_ptr());
   const at::Tensor x = at::ones({kRows, kFeatures}, at::kChar);
   const at::Tensor y = at::empty({kRows, kFeatures}, at::kInt);
   return rate_of([&] {
-    for (int64_t row = 0; row < kRows; row += kRowGroup) {
-      onednn::matmul(key, order, weight.data_ptr(), x[row].data_ptr(), nullptr, y[row].data_ptr());
-    }
+    weight.multiply(x.data_ptr(), kRows, nullptr, y.data_ptr(), DataType::s32,
+                    /*accumulate=*/false);
   });
 }
 

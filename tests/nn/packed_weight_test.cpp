@@ -4,10 +4,12 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
 #include "e5v/base/error.h"
+#include "e5v/kernels/isa.h"
 
 namespace e5v {
 namespace {
@@ -37,6 +39,11 @@ void expect_product(const at::Tensor& y, const at::Tensor& expected, double tole
   const double error = (y.to(at::kDouble) - expected).abs().max().item<double>();
   const double scale = expected.abs().max().item<double>();
   EXPECT_LE(error, tolerance * (1 + scale));
+}
+
+/// oneDNN's products for lesser CPUs add in an order that depends on the number of rows.
+bool has_avx512() {
+  return highest_isa_level() >= IsaLevel::kAvx512 && std::getenv("DNNL_MAX_CPU_ISA") == nullptr;
 }
 
 class PackedWeightTest : public ::testing::TestWithParam<Precision> {
@@ -107,7 +114,7 @@ TEST_P(PackedWeightTest, ARowHardlyDependsOnTheBatchAndInFloat32NotAtAll) {
              {0, 1}, {5, 1}, {31, 2}, {100, 33}, {250, 256}, {300, 257}, {700, 100}, {799, 1}}) {
       const at::Tensor part = packed.matmul(x.narrow(0, begin, rows), {}, at::kFloat);
       const at::Tensor expected = all.narrow(0, begin, rows);
-      if (GetParam() == Precision::kFloat32) {
+      if (GetParam() == Precision::kFloat32 && has_avx512()) {
         EXPECT_TRUE(at::equal(part, expected)) << begin << "+" << rows;
       } else {
         expect_product(part, expected.to(at::kDouble), 1e-6);
