@@ -31,15 +31,16 @@ void ClipEncoderLayer::visit_parameters(ParameterVisitor& visitor) {
 at::Tensor ClipEncoderLayer::forward(const at::Tensor& hidden_states, const at::Tensor& cu_seqlens,
                                      at::ScalarType compute_dtype) const {
   const int64_t T = hidden_states.size(0), D = hidden_states.size(1);
-  const at::Tensor qkv = qkv_proj_.forward(layer_norm1_.forward(hidden_states, compute_dtype))
-                             .view({T, 3, num_heads_, D / num_heads_});
+  const at::Tensor qkv =
+      qkv_proj_.forward(layer_norm1_.forward(hidden_states, compute_dtype), compute_dtype)
+          .view({T, 3, num_heads_, D / num_heads_});
   const PackedAttentionOptions options{
       .causal = false, .product_dtype = compute_dtype, .out_dtype = compute_dtype};
   const at::Tensor attended = packed_attention(qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2),
                                                cu_seqlens, cu_seqlens, options);
   const at::Tensor x = out_proj_.add_to(hidden_states, attended);
-  const at::Tensor inner = fc1_.forward(layer_norm2_.forward(x, compute_dtype));
-  return fc2_.add_to(x, activate(inner, activation_).to(compute_dtype));
+  const at::Tensor inner = fc1_.forward(layer_norm2_.forward(x, compute_dtype), compute_dtype);
+  return fc2_.add_to(x, activate(inner, activation_));
 }
 
 VisionTower::VisionTower(const LlavaConfig& config)
