@@ -1,0 +1,48 @@
+// The rate of matrix products alone, with which all other speed is compared, and what PackedWeight
+// reaches at a model's shapes.
+//
+//   nn_bench --benchmark_filter='Peak|Packed'
+
+#include <benchmark/benchmark.h>
+
+#include "e5v/nn/packed_weight.h"
+#include "e5v/nn/product_rate.h"
+
+namespace e5v {
+namespace {
+
+void Peak(benchmark::State& state, ProductKind kind) {
+  double rate = 0;
+  for (auto _ : state) rate = measure_product_rate(kind);
+  state.counters["GFLOP/s"] = rate;
+}
+BENCHMARK_CAPTURE(Peak, fp32, ProductKind::kFloat32)->Iterations(1);
+BENCHMARK_CAPTURE(Peak, bf16, ProductKind::kBFloat16)->Iterations(1);
+BENCHMARK_CAPTURE(Peak, int8, ProductKind::kInt8)->Iterations(1);
+
+/// Arguments: rows, in_features, out_features.
+void Packed(benchmark::State& state, PackedWeight::Precision precision) {
+  const int64_t rows = state.range(0), in_features = state.range(1), out_features = state.range(2);
+  const PackedWeight weight(at::ones({out_features, in_features}), precision);
+  const at::ScalarType dtype =
+      precision == PackedWeight::Precision::kFloat32 ? at::kFloat : at::kBFloat16;
+  const at::Tensor x = at::ones({rows, in_features}, dtype);
+  const at::Tensor y = at::empty({rows, out_features}, dtype);
+  weight.matmul(x, {}, y);
+  for (auto _ : state) weight.matmul(x, {}, y);
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(2e-9 * static_cast<double>(rows * in_features * out_features),
+                         benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void model_shapes(benchmark::internal::Benchmark* bench) {
+  for (const int64_t rows : {1, 32, 256, 1000, 1024}) {
+    bench->Args({rows, 2048, 3072})->Args({rows, 2048, 16384})->Args({rows, 8192, 2048});
+  }
+  bench->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+BENCHMARK_CAPTURE(Packed, fp32, PackedWeight::Precision::kFloat32)->Apply(model_shapes);
+BENCHMARK_CAPTURE(Packed, bf16, PackedWeight::Precision::kBFloat16)->Apply(model_shapes);
+
+}  // namespace
+}  // namespace e5v
