@@ -185,7 +185,7 @@ void register_bench(CLI::App& app, CommandContext& context) {
   CLI::App* command = add_command(
       app, context, "bench", "Measure how fast a model embeds on this machine",
       "e5v bench --model DIR --precision bf16\n"
-      "e5v bench --model DIR --texts 64x32 1x4096 --photo none --json\n"
+      "e5v bench --model DIR --texts 64x32 --texts 1x4096 --photo none --json\n"
       "\n"
       "Each line is a batch (texts x tokens of each, or a picture without its decoding), warm, "
       "the\n"
@@ -193,7 +193,7 @@ void register_bench(CLI::App& app, CommandContext& context) {
   auto bench = std::make_shared<BenchCommand>();
   CliOptionRegistry registry(*command);
   bench->embedder.register_options(registry);
-  registry.add("texts", bench->texts, "Batches of texts, each NUMBERxTOKENS");
+  registry.add("texts", bench->texts, "A batch of texts, as NUMBERxTOKENS; may be repeated");
   registry.add("photo", bench->photo, "Width x height of the picture, or none");
   registry.add("repetitions", bench->repetitions, "Times that each batch is measured");
   command->callback([bench, &context] { bench->run(context); });
