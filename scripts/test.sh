@@ -5,8 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/build.sh all
+scripts/install-packages.sh
 scripts/format.sh --check
+scripts/build.sh all
 
 # The folders that parse what others wrote.
 sanitized=(base hub text image checkpoint)

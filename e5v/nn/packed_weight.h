@@ -10,9 +10,10 @@ namespace e5v {
 /// A [out_features, in_features] weight in the order in which oneDNN's matrix product reads it on
 /// this CPU: packed once, then only multiplied.
 ///
-/// Products take both operands in the weight's precision and accumulate in fp32. Rows are multiplied
-/// in groups of few different sizes, so that a row of the result hardly depends on the rows beside
-/// it: in fp32 (from AVX-512 on) not at all, to the bit; in bf16 by the order of fp32 additions
+/// Products take both operands in the weight's precision and accumulate in fp32. Rows are
+/// multiplied in groups of few different sizes, so that a row of the result hardly depends on the
+/// rows beside it: in fp32 (from AVX-512 on) not at all, to the bit; in bf16 by the order of fp32
+/// additions
 /// (~1e-6 of the largest result), which oneDNN chooses by the group's size.
 ///
 /// On a CPU without bf16 arithmetic, kBFloat16 still halves the memory: blocks of the weight are
