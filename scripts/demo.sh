@@ -16,7 +16,6 @@ if [ ! -e "$demo/model/config.json" ]; then
 fi
 "$e5v" inspect "$demo/model"
 
-
 echo "--- what it sees of a picture"
 "$e5v" preprocess --model "$demo/model" --image examples/pictures/sunset.jpg \
   --output "$demo/tiles.npy"
