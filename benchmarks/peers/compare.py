@@ -68,7 +68,11 @@ def page(args, ours, peers, loads):
             f"| {name} | {tokens} | {ms:.0f} ({low:.0f}–{high:.0f}) | {speed:.0f} "
             f"| {100 * gflop[name] / ms / rate:.0f} % | {peer_ms:.0f} ({peer_low:.0f}–{peer_high:.0f}) "
             f"| {peer_speed:.0f} | {speed / peer_speed:.2f}x |")
-    lines += ["", "Command:", "", "    " + shlex.join(["benchmarks/peers/compare.py"] + sys.argv[1:]), ""]
+    command = ["benchmarks/peers/compare.py", "--model", args.model.name, "--precision", args.precision,
+               "--rounds", str(args.rounds), "--repetitions", str(args.repetitions),
+               "--photo", args.photo, "--texts", *args.texts]
+    lines += ["", "Speed does not depend on the values of weights: those of `e5v random-model` are random.",
+              "", "Command:", "", "    " + shlex.join(command), ""]
     return "\n".join(lines)
 
 
