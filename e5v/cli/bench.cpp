@@ -135,14 +135,17 @@ Measurement measure(const Embedder& embedder, const Workload& workload, int64_t 
   return result;
 }
 
+ProductKind product_kind(std::string_view precision) {
+  if (precision == "fp32") return ProductKind::kFloat32;
+  return precision == "int8" ? ProductKind::kInt8 : ProductKind::kBFloat16;
+}
+
 void BenchCommand::run(const CommandContext& context) const {
   if (embedder.options.model.empty()) throw ConfigError("--model is required");
   if (repetitions < 1)
     throw ConfigError(fmt::format("'repetitions' is {}, expected > 0", repetitions));
   const Embedder loaded = embedder.load(context);
-  const bool is_fp32 = std::string_view(loaded.precision()) == "fp32";
-  const double product_rate =
-      measure_product_rate(is_fp32 ? ProductKind::kFloat32 : ProductKind::kBFloat16);
+  const double product_rate = measure_product_rate(product_kind(loaded.precision()));
 
   std::vector<Measurement> measurements;
   for (const std::string& shape : texts) {

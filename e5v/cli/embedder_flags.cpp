@@ -12,7 +12,8 @@ void EmbedderFlags::register_options(CliOptionRegistry& registry) {
                {{"auto", Precision::kAuto},
                 {"fp32", Precision::kFloat32},
                 {"bf16", Precision::kBFloat16},
-                {"fp16", Precision::kFloat16}},
+                {"fp16", Precision::kFloat16},
+                {"int8", Precision::kInt8}},
                "Of the matrix products");
   registry.add("device", options.device, "auto, cpu, cuda or cuda:N");
   registry.add("threads", options.threads, "Threads; 0 = the usable cores");

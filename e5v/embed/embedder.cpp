@@ -98,6 +98,7 @@ const LlavaConfig& Embedder::config() const { return impl_->model->config(); }
 const ItemPreparer& Embedder::preparer() const { return *impl_->preparer; }
 
 const char* Embedder::precision() const {
+  if (impl_->options.precision == Precision::kInt8) return "int8";
   switch (impl_->model->compute_dtype()) {
     case at::kBFloat16:
       return "bf16";

@@ -122,7 +122,7 @@ ModelInspection inspect_model(const fs::path& model_dir) {
   look_at_weights(model_dir, model, found);
   for (const auto& [precision, matrix_bytes] :
        {std::pair{Precision::kFloat32, uint64_t{4}}, std::pair{Precision::kBFloat16, uint64_t{2}},
-        std::pair{Precision::kFloat16, uint64_t{2}}}) {
+        std::pair{Precision::kFloat16, uint64_t{2}}, std::pair{Precision::kInt8, uint64_t{1}}}) {
     found.memory_bytes[precision] = counter.matrix_elements * matrix_bytes +
                                     counter.table_elements * table_element_bytes(found) +
                                     counter.float32_elements * 4;

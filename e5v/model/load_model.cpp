@@ -85,8 +85,14 @@ class ParameterLoader final : public ParameterVisitor {
   }
 
   PackedWeight::Precision packed_precision() const {
-    return precision_ == Precision::kBFloat16 ? PackedWeight::Precision::kBFloat16
-                                              : PackedWeight::Precision::kFloat32;
+    switch (precision_) {
+      case Precision::kBFloat16:
+        return PackedWeight::Precision::kBFloat16;
+      case Precision::kInt8:
+        return PackedWeight::Precision::kInt8;
+      default:
+        return PackedWeight::Precision::kFloat32;
+    }
   }
 
   at::ScalarType plain_dtype() const {
@@ -186,6 +192,8 @@ at::ScalarType compute_dtype(Precision precision) {
       return at::kBFloat16;
     case Precision::kFloat16:
       return at::kHalf;
+    case Precision::kInt8:  // what is between the products
+      return PackedWeight::has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
     default:
       return at::kFloat;
   }
@@ -198,8 +206,9 @@ Precision precision_from_name(const std::string& name) {
   if (name == "fp32") return Precision::kFloat32;
   if (name == "bf16") return Precision::kBFloat16;
   if (name == "fp16") return Precision::kFloat16;
-  throw ConfigError(fmt::format("precision '{}' is not known, expected auto, fp32, bf16 or fp16",
-                                printable(name)));
+  if (name == "int8") return Precision::kInt8;
+  throw ConfigError(fmt::format(
+      "precision '{}' is not known, expected auto, fp32, bf16, fp16 or int8", printable(name)));
 }
 
 const char* precision_name(Precision precision) {
@@ -212,6 +221,8 @@ const char* precision_name(Precision precision) {
       return "bf16";
     case Precision::kFloat16:
       return "fp16";
+    case Precision::kInt8:
+      return "int8";
   }
   throw_broken_invariant("precision is an enumerator", __FILE__, __LINE__);
 }
@@ -219,6 +230,9 @@ const char* precision_name(Precision precision) {
 Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint) {
   if (precision == Precision::kFloat16 && device.is_cpu()) {
     throw ConfigError("precision fp16 needs a CUDA device; expected auto, fp32 or bf16 on the CPU");
+  }
+  if (precision == Precision::kInt8 && !device.is_cpu()) {
+    throw ConfigError("precision int8 is for the CPU; expected auto, fp32, bf16 or fp16 on CUDA");
   }
   if (precision != Precision::kAuto) return precision;
   const DType stored = main_dtype(checkpoint);
@@ -248,6 +262,9 @@ std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
   if (!options.adapter.empty()) adapter = LoraAdapter::load(options.adapter);
 
   const Precision precision = resolve_precision(options.precision, options.device, checkpoint);
+  if (precision == Precision::kInt8 && !options.pack) {
+    throw ConfigError("precision int8 is for embedding only; expected auto, fp32 or bf16");
+  }
   require_floating_point(report, checkpoint, model_dir);
   ParameterLoader loader(checkpoint, report, adapter ? &*adapter : nullptr, precision, options);
   model->visit_parameters(loader);

@@ -21,9 +21,11 @@ enum class Precision {
   kFloat32,
   kBFloat16,
   kFloat16,  ///< CUDA only
+  kInt8,     ///< CPU only, packed only: products of 8-bit integers, attention in bf16 or fp32
 };
 
-/// The precision called "auto", "fp32", "bf16" or "fp16". Throws ConfigError for another name.
+/// The precision called "auto", "fp32", "bf16", "fp16" or "int8". Throws ConfigError for another
+/// name.
 Precision precision_from_name(const std::string& name);
 const char* precision_name(Precision precision);
 

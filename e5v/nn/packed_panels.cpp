@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "e5v/kernels/elementwise.h"
+#include "e5v/kernels/quantize.h"
 
 namespace e5v {
 namespace {
@@ -111,7 +112,7 @@ void PackedPanels::unpack(int64_t panel, void* rows) const {
 }
 
 void PackedPanels::multiply(const void* x, int64_t num_rows, const float* bias, void* y,
-                            DataType result, bool accumulate) const {
+                            DataType result, bool accumulate, std::optional<Scales> scales) const {
   const int64_t x_row_bytes = in_features_ * size_of(type_);
   const int64_t y_row_bytes = out_features_ * size_of(result);
   const auto* from = static_cast<const std::byte*>(x);
@@ -140,9 +141,11 @@ void PackedPanels::multiply(const void* x, int64_t num_rows, const float* bias, 
            group < num_groups * (part + 1) / num_parts; ++group) {
         const bool is_last = group + 1 == num_groups;
         const std::byte* rows = from + group * kGroup * x_row_bytes;
+        std::optional<Scales> group_scales = scales;
+        if (scales) group_scales->rows += group * kGroup;
         multiply_panel(panel, is_last && !filled.empty() ? filled.data() : rows,
                        is_last ? last_count : kGroup, is_last ? filled_count : kGroup, bias,
-                       to + group * kGroup * y_row_bytes, result, accumulate);
+                       to + group * kGroup * y_row_bytes, result, accumulate, group_scales);
       }
     } catch (...) {
       const std::lock_guard lock(error_mutex);
@@ -154,15 +157,29 @@ void PackedPanels::multiply(const void* x, int64_t num_rows, const float* bias, 
 
 void PackedPanels::multiply_panel(int64_t panel, const void* x, int64_t num_rows,
                                   int64_t num_filled_rows, const float* bias, void* y,
-                                  DataType result, bool accumulate) const {
+                                  DataType result, bool accumulate,
+                                  std::optional<Scales> scales) const {
   const int64_t first = first_feature(panel), count = num_features(panel);
   thread_local std::vector<float> sums;  // large enough for every result type
   sums.resize(std::max<size_t>(sums.size(), kGroup * kMostFeatures));
-  const onednn::MatmulKey key{num_filled_rows, in_features_, count, type_, result, bias != nullptr};
+  const bool has_bias = bias != nullptr && !scales;
+  const onednn::MatmulKey key{
+      num_filled_rows, in_features_, count, type_, scales ? DataType::s32 : result, has_bias};
   onednn::Matmul::find_or_make(key, order(panel))
-      ->execute(address(panel), x, bias ? bias + first : nullptr, sums.data());
+      ->execute(address(panel), x, has_bias ? bias + first : nullptr, sums.data());
   void* const columns = static_cast<std::byte*>(y) + first * size_of(result);
-  if (size_of(result) == 2) {
+  if (scales) {
+    const auto* integers = reinterpret_cast<const int32_t*>(sums.data());
+    const float* column_scales = scales->columns + first;
+    if (bias != nullptr) bias += first;
+    if (result == DataType::bf16) {
+      scale_sums(integers, num_rows, count, scales->rows, column_scales, bias,
+                 static_cast<BFloat16*>(columns), out_features_);
+    } else {
+      scale_sums(integers, num_rows, count, scales->rows, column_scales, bias, accumulate,
+                 static_cast<float*>(columns), out_features_);
+    }
+  } else if (size_of(result) == 2) {
     write_rows<uint16_t>(sums.data(), num_rows, count, columns, out_features_, false);
   } else {
     write_rows<float>(sums.data(), num_rows, count, columns, out_features_, accumulate);

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "e5v/nn/onednn.h"
 
 namespace e5v {
@@ -16,6 +18,12 @@ class PackedPanels {
  public:
   using DataType = dnnl::memory::data_type;
 
+  /// Factors of a product of 8-bit integers: y = (x Wᵀ) · rows · columns + bias.
+  struct Scales {
+    const float* rows;     ///< [num_rows]
+    const float* columns;  ///< [out_features]
+  };
+
   /// Allocates; features are unspecified until packed. Operands of products are of `type`.
   PackedPanels(int64_t in_features, int64_t out_features, DataType type);
 
@@ -28,16 +36,18 @@ class PackedPanels {
   void unpack(int64_t panel, void* rows) const;
 
   /// y [num_rows, out_features] = (accumulate ? y : 0) + x [num_rows, in_features] Wᵀ + bias; all
-  /// contiguous, x of `type`, y of `result`, bias fp32 or null.
+  /// contiguous, x of `type`, y of `result`, bias fp32 or null. With `scales` x and the weight are
+  /// s8 and y is f32 or bf16.
   void multiply(const void* x, int64_t num_rows, const float* bias, void* y, DataType result,
-                bool accumulate) const;
+                bool accumulate, std::optional<Scales> scales = {}) const;
 
   size_t num_bytes() const { return data_.nbytes(); }
 
  private:
   /// `multiply` for one group of rows; x has `num_filled_rows`, y `num_rows`.
   void multiply_panel(int64_t panel, const void* x, int64_t num_rows, int64_t num_filled_rows,
-                      const float* bias, void* y, DataType result, bool accumulate) const;
+                      const float* bias, void* y, DataType result, bool accumulate,
+                      std::optional<Scales> scales) const;
   const dnnl::memory::desc& order(int64_t panel) const;
   std::byte* address(int64_t panel) const;
 

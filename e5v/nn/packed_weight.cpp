@@ -3,9 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "e5v/base/error.h"
+#include "e5v/kernels/quantize.h"
+#include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/packed_panels.h"
 
 namespace e5v {
@@ -17,7 +20,33 @@ using DataType = PackedPanels::DataType;
 constexpr int64_t kBlockFeatures = 512;
 
 DataType onednn_type(at::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? DataType::bf16 : DataType::f32;
+  switch (dtype) {
+    case at::kBFloat16:
+      return DataType::bf16;
+    case at::kChar:
+      return DataType::s8;
+    default:
+      return DataType::f32;
+  }
+}
+
+/// Rows rotated and rounded to 8 bits.
+struct QuantizedRows {
+  at::Tensor values;  // [num_rows, size] int8
+  at::Tensor scales;  // [num_rows] float32
+};
+
+/// rows [num_rows, size] of a floating dtype, times `channels` [size].
+QuantizedRows quantize_rows(const at::Tensor& rows, const at::Tensor& channels) {
+  const bool is_narrow = rows.scalar_type() == at::kBFloat16;
+  const at::Tensor x = rows.to(is_narrow ? at::kBFloat16 : at::kFloat).contiguous();
+  const int64_t num_rows = x.size(0), size = x.size(1);
+  QuantizedRows result{at::empty({num_rows, size}, at::kChar), at::empty({num_rows}, at::kFloat)};
+  with_data(x, [&](const auto* data) {
+    rotate_and_quantize(data, channels.data_ptr<float>(), num_rows, size,
+                        result.values.data_ptr<int8_t>(), result.scales.data_ptr<float>());
+  });
+  return result;
 }
 
 bool is_floating(at::ScalarType dtype) {
@@ -30,6 +59,18 @@ std::string describe_tensor(const at::Tensor& tensor) {
                      c10::toString(tensor.scalar_type()), tensor.device().str());
 }
 
+/// The root of the mean square of each column of weight [out, in], over that of all: the weight
+/// that a channel of x has in the product.
+at::Tensor relative_column_sizes(const at::Tensor& weight) {
+  at::Tensor squares = at::zeros({weight.size(1)}, at::kFloat);
+  for (int64_t first = 0; first < weight.size(0); first += kBlockFeatures) {
+    const int64_t count = std::min(kBlockFeatures, weight.size(0) - first);
+    squares += weight.narrow(0, first, count).to(at::kFloat).square().sum(0);
+  }
+  const double mean = squares.mean().item<double>();
+  return mean > 0 ? squares.div_(mean).sqrt_() : at::ones_like(squares);
+}
+
 }  // namespace
 
 struct PackedWeight::Impl {
@@ -39,9 +80,20 @@ struct PackedWeight::Impl {
   /// is widened block by block.
   std::optional<PackedPanels> panels;
   at::Tensor rows;
+  // Of int8 panels, fp32: W ≈ (panels · scales) R · channels.
+  at::Tensor scales;    // [out_features]
+  at::Tensor channels;  // [in_features]
 
   at::ScalarType stored_dtype() const {
-    return precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
+    switch (precision) {
+      case Precision::kBFloat16:
+        return at::kBFloat16;
+      case Precision::kInt8:
+        return at::kChar;
+      case Precision::kFloat32:
+        break;
+    }
+    return at::kFloat;
   }
   at::ScalarType operand_dtype() const { return panels ? stored_dtype() : at::kFloat; }
 
@@ -69,12 +121,30 @@ PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
     impl.rows.copy_(weight);
     return;
   }
-  PackedPanels& panels =
-      impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(stored_dtype));
+  try {
+    impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(stored_dtype));
+  } catch (const dnnl::error&) {
+    if (precision != Precision::kInt8) throw;
+    throw ConfigError("this CPU has no products of 8-bit integers; take precision fp32 or bf16");
+  }
+  PackedPanels& panels = *impl.panels;
+  at::Tensor inverse_channels;
+  if (precision == Precision::kInt8) {
+    impl.scales = at::empty({impl.out_features}, at::kFloat);
+    impl.channels = relative_column_sizes(weight);
+    // A column of zeros has no part in the product, and stays zero.
+    inverse_channels = at::where(impl.channels > 0, impl.channels.reciprocal(), impl.channels);
+  }
   for (int64_t panel = 0; panel < panels.num_panels(); ++panel) {
-    const at::Tensor rows =
-        weight.narrow(0, panels.first_feature(panel), panels.num_features(panel));
-    panels.pack(panel, rows.to(stored_dtype).contiguous().data_ptr());
+    const int64_t first = panels.first_feature(panel), count = panels.num_features(panel);
+    const at::Tensor rows = weight.narrow(0, first, count);
+    if (precision == Precision::kInt8) {
+      const QuantizedRows quantized = quantize_rows(rows, inverse_channels);
+      impl.scales.narrow(0, first, count).copy_(quantized.scales);
+      panels.pack(panel, quantized.values.data_ptr());
+    } else {
+      panels.pack(panel, rows.to(stored_dtype).contiguous().data_ptr());
+    }
   }
 }
 
@@ -108,6 +178,15 @@ void PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias, const at:
   }
   if (x.size(0) == 0) return;
   at::NoGradGuard no_grad;
+  if (impl.precision == Precision::kInt8) {
+    const at::Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
+    const QuantizedRows rows = quantize_rows(x, impl.channels);
+    impl.panels->multiply(
+        rows.values.data_ptr(), x.size(0), bias.defined() ? dense_bias.data_ptr<float>() : nullptr,
+        y.data_ptr(), onednn_type(y.scalar_type()), accumulate,
+        PackedPanels::Scales{rows.scales.data_ptr<float>(), impl.scales.data_ptr<float>()});
+    return;
+  }
   // Where bf16 is widened, x is rounded all the same: a CPU's results resemble another's.
   const at::Tensor operand = x.to(impl.stored_dtype()).to(impl.operand_dtype()).contiguous();
   const at::Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
@@ -158,7 +237,12 @@ at::Tensor PackedWeight::unpack(at::ScalarType dtype) const {
   for (int64_t panel = 0; panel < impl.panels->num_panels(); ++panel) {
     impl.panels->unpack(panel, dense[impl.panels->first_feature(panel)].data_ptr());
   }
-  return dense.to(dtype);
+  if (impl.precision != Precision::kInt8) return dense.to(dtype);
+  // The rotation is its own inverse.
+  const double root = std::sqrt(static_cast<double>(hadamard_size(impl.in_features)));
+  const at::Tensor rotated = dense.to(at::kFloat).mul_(impl.scales.div(root).unsqueeze(1));
+  hadamard(rotated.data_ptr<float>(), impl.out_features, impl.in_features);
+  return rotated.mul_(impl.channels).to(dtype);
 }
 
 bool PackedWeight::has_native_bfloat16() { return onednn::has_native_bf16(); }
@@ -167,7 +251,9 @@ int64_t PackedWeight::in_features() const { return impl_->in_features; }
 int64_t PackedWeight::out_features() const { return impl_->out_features; }
 PackedWeight::Precision PackedWeight::precision() const { return impl_->precision; }
 size_t PackedWeight::num_bytes() const {
-  return impl_->panels ? impl_->panels->num_bytes() : impl_->rows.nbytes();
+  const size_t scales =
+      impl_->scales.defined() ? impl_->scales.nbytes() + impl_->channels.nbytes() : 0;
+  return scales + (impl_->panels ? impl_->panels->num_bytes() : impl_->rows.nbytes());
 }
 
 }  // namespace e5v

@@ -10,11 +10,15 @@ namespace e5v {
 /// A [out_features, in_features] weight in the order in which oneDNN's matrix product reads it on
 /// this CPU: packed once, then only multiplied.
 ///
-/// Products take both operands in the weight's precision and accumulate in fp32. Rows are
-/// multiplied in groups of few different sizes, so that a row of the result hardly depends on the
-/// rows beside it: in fp32 (from AVX-512 on) not at all, to the bit; in bf16 by the order of fp32
-/// additions
-/// (~1e-6 of the largest result), which oneDNN chooses by the group's size.
+/// Products take both operands in the weight's precision and accumulate in fp32 (int32 for int8).
+/// Rows are multiplied in groups of few different sizes, so that a row of the result hardly depends
+/// on the rows beside it: in int8 and (from AVX-512 on) fp32 not at all, to the bit; in bf16 by the
+/// order of fp32 additions (~1e-6 of the largest result), which oneDNN chooses by the group's size.
+///
+/// kInt8 makes the weight's columns equally large and gives x what they lose, rotates both
+/// (kernels/quantize.h) and rounds them to 8 bits, the weight with one scale for each output
+/// feature, x with one for each row. So neither columns nor channels of another size than the rest
+/// take bits from it, and nothing needs to be calibrated.
 ///
 /// On a CPU without bf16 arithmetic, kBFloat16 still halves the memory: blocks of the weight are
 /// widened to fp32 as they are used.
@@ -22,11 +26,12 @@ namespace e5v {
 /// Immutable; `matmul` may run concurrently. Uses at::get_num_threads() threads.
 class PackedWeight {
  public:
-  enum class Precision { kFloat32, kBFloat16 };
+  enum class Precision { kFloat32, kBFloat16, kInt8 };
 
   /// weight [out_features, in_features], float32/bfloat16/float16, CPU, rows contiguous. Converted
   /// in blocks of rows: peak memory is the packed weight and one block.
-  /// Throws InputError for another shape, dtype or device.
+  /// Throws InputError for another shape, dtype or device, ConfigError for int8 on a CPU without
+  /// such products.
   PackedWeight(const at::Tensor& weight, Precision precision);
   PackedWeight(PackedWeight&&) noexcept;
   PackedWeight& operator=(PackedWeight&&) noexcept;

@@ -130,6 +130,18 @@ TEST_P(HalfWeightsGoldenTest, ComputedInBf16StaysNearTheReference) {
   }
 }
 
+TEST_P(HalfWeightsGoldenTest, ComputedInInt8StaysNearTheReference) {
+  const at::NoGradGuard no_grad;
+  const Golden golden = load_golden(GetParam());
+  const auto model = load_golden_model(golden, {.precision = Precision::kInt8});
+  for (const GoldenItem& item : golden.items()) {
+    const at::Tensor states = model->forward(golden_batch(golden, model->config(), {item.name}));
+    EXPECT_GE(cosine(states[0], golden.expected("item." + item.name + ".last_hidden_state")),
+              0.9999)
+        << item.name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Golden, HalfWeightsGoldenTest,
                          testing::Values("model_llama_bf16", "model_llama_fp16"),
                          [](const auto& info) { return info.param; });

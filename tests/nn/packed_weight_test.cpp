@@ -10,6 +10,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/kernels/isa.h"
+#include "e5v/kernels/quantize.h"
 
 namespace e5v {
 namespace {
@@ -27,13 +28,35 @@ at::ScalarType dtype_of(Precision precision) {
   return precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
+double relative_error(const at::Tensor& got, const at::Tensor& expected) {
+  return ((got - expected).norm() / expected.norm()).item<double>();
+}
+
+/// Rows times `channels`, rotated, as their 8 bits say.
+at::Tensor rotated_and_rounded(const at::Tensor& rows, const at::Tensor& channels) {
+  const at::Tensor x = rows.to(at::kFloat).contiguous();
+  const at::Tensor values = at::empty(x.sizes(), at::kChar), scales = at::empty({x.size(0)});
+  rotate_and_quantize(x.data_ptr<float>(), channels.data_ptr<float>(), x.size(0), x.size(1),
+                      values.data_ptr<int8_t>(), scales.data_ptr<float>());
+  return values.to(at::kDouble) * scales.to(at::kDouble).unsqueeze(1);
+}
+
 /// x and weight as the product sees them, multiplied in double.
 at::Tensor exact_product(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
+  if (precision == Precision::kInt8) {
+    const at::Tensor squares = weight.square().sum(0);
+    const at::Tensor channels = (squares / squares.mean().item<double>()).sqrt();
+    return at::matmul(rotated_and_rounded(x, channels),
+                      rotated_and_rounded(weight, channels.reciprocal()).t());
+  }
   const auto seen = [&](const at::Tensor& t) { return t.to(dtype_of(precision)).to(at::kDouble); };
   return at::matmul(seen(x), seen(weight).t());
 }
 
-/// A sum of K products in fp32 is within a few √K ulps of the magnitude of its terms.
+/// A sum of K products in fp32 is within a few √K ulps of the magnitude of its terms. In int8 an
+/// element that lies between two steps may be rounded to the other one here.
+double tolerance_of(Precision precision) { return precision == Precision::kInt8 ? 3e-3 : 2e-6; }
+
 void expect_product(const at::Tensor& y, const at::Tensor& expected, double tolerance) {
   ASSERT_EQ(y.sizes(), expected.sizes());
   const double error = (y.to(at::kDouble) - expected).abs().max().item<double>();
@@ -64,7 +87,7 @@ TEST_P(PackedWeightTest, MultipliesAnyNumberOfRows) {
         EXPECT_EQ(y.size(0), 0);
         continue;
       }
-      expect_product(y, exact_product(x, weight, GetParam()), 2e-6);
+      expect_product(y, exact_product(x, weight, GetParam()), tolerance_of(GetParam()));
     }
   }
 }
@@ -75,13 +98,13 @@ TEST_P(PackedWeightTest, AddsBiasAndAccumulates) {
   for (const int64_t rows : {1, 40, 300}) {
     const at::Tensor x = at::randn({rows, 96}), before = at::randn({rows, 200});
     const at::Tensor product = exact_product(x, weight, GetParam());
-    expect_product(packed.matmul(x, bias, at::kFloat), product + bias, 2e-6);
+    expect_product(packed.matmul(x, bias, at::kFloat), product + bias, tolerance_of(GetParam()));
     at::Tensor y = before.clone();
     packed.matmul(x, bias, y, /*accumulate=*/true);
-    expect_product(y, before + product + bias, 2e-6);
+    expect_product(y, before + product + bias, tolerance_of(GetParam()));
     y = before.clone();
     packed.matmul(x, {}, y, /*accumulate=*/true);
-    expect_product(y, before + product, 2e-6);
+    expect_product(y, before + product, tolerance_of(GetParam()));
   }
 }
 
@@ -114,7 +137,7 @@ TEST_P(PackedWeightTest, ARowHardlyDependsOnTheBatchAndInFloat32NotAtAll) {
              {0, 1}, {5, 1}, {31, 2}, {100, 33}, {250, 256}, {300, 257}, {700, 100}, {799, 1}}) {
       const at::Tensor part = packed.matmul(x.narrow(0, begin, rows), {}, at::kFloat);
       const at::Tensor expected = all.narrow(0, begin, rows);
-      if (GetParam() == Precision::kFloat32 && has_avx512()) {
+      if (GetParam() == Precision::kInt8 || (GetParam() == Precision::kFloat32 && has_avx512())) {
         EXPECT_TRUE(at::equal(part, expected)) << begin << "+" << rows;
       } else {
         expect_product(part, expected.to(at::kDouble), 1e-6);
@@ -136,6 +159,11 @@ TEST_P(PackedWeightTest, BitsDoNotDependOnTheNumberOfThreads) {
 }
 
 TEST_P(PackedWeightTest, UnpacksWhatItPacked) {
+  if (GetParam() == Precision::kInt8) {
+    const at::Tensor weight = at::randn({300, 588});
+    EXPECT_LT(relative_error(PackedWeight(weight, GetParam()).unpack(at::kFloat), weight), 0.01);
+    return;
+  }
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
     for (const auto [in_features, out_features] : kShapes) {
       const at::Tensor weight = at::randn({out_features, in_features}).to(dtype);
@@ -177,10 +205,61 @@ TEST_P(PackedWeightTest, RefusesWhatDoesNotFit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, PackedWeightTest,
-                         ::testing::Values(Precision::kFloat32, Precision::kBFloat16),
-                         [](const auto& info) {
-                           return info.param == Precision::kFloat32 ? "fp32" : "bf16";
+                         ::testing::Values(Precision::kFloat32, Precision::kBFloat16,
+                                           Precision::kInt8),
+                         [](const auto& info) -> std::string {
+                           switch (info.param) {
+                             case Precision::kFloat32:
+                               return "fp32";
+                             case Precision::kBFloat16:
+                               return "bf16";
+                             case Precision::kInt8:
+                               return "int8";
+                           }
+                           return "";
                          });
+
+/// A Gaussian rounded to 8 bits by its largest of n is off by about √(2 ln n) / (127 √3 · √2).
+TEST(Int8WeightTest, GaussianOperandsLoseAboutAPercent) {
+  const at::Tensor x = at::randn({100, 2048}), weight = at::randn({512, 2048});
+  const PackedWeight packed(weight, Precision::kInt8);
+  EXPECT_LT(relative_error(packed.matmul(x, {}, at::kFloat), at::matmul(x, weight.t())), 0.015);
+}
+
+TEST(Int8WeightTest, ChannelsOfOtherSizesCostNothing) {
+  at::Tensor x = at::randn({100, 2048}), weight = at::randn({512, 2048});
+  // What trained models do: a few channels are large, and the next weight makes up for it.
+  for (const auto& [channel, factor] : {std::pair{3, 50.0}, {700, 1000.0}, {1500, -300.0}}) {
+    x.select(1, channel).mul_(factor);
+    weight.select(1, channel).div_(factor);
+  }
+  const PackedWeight packed(weight, Precision::kInt8);
+  EXPECT_LT(relative_error(packed.matmul(x, {}, at::kFloat), at::matmul(x, weight.t())), 0.015);
+}
+
+TEST(Int8WeightTest, AMassiveTokenLosesNoMoreThanOthers) {
+  at::Tensor x = at::randn({100, 2048});
+  x[0].mul_(1000);
+  x[0][9] = 2e6;  // one channel of one token above all
+  const at::Tensor weight = at::randn({512, 2048});
+  const PackedWeight packed(weight, Precision::kInt8);
+  const at::Tensor y = packed.matmul(x, {}, at::kFloat), expected = at::matmul(x, weight.t());
+  EXPECT_LT(relative_error(y[0], expected[0]), 0.015);
+  EXPECT_LT(relative_error(y.narrow(0, 1, 99), expected.narrow(0, 1, 99)), 0.015);
+}
+
+TEST(Int8WeightTest, ColumnsOfZerosStayZero) {
+  at::Tensor weight = at::randn({64, 32});
+  weight.select(1, 5).zero_();
+  const PackedWeight packed(weight, Precision::kInt8);
+  EXPECT_EQ(packed.unpack(at::kFloat).select(1, 5).abs().max().item<float>(), 0);
+  EXPECT_EQ(PackedWeight(at::zeros({4, 8}), Precision::kInt8)
+                .matmul(at::randn({3, 8}), {}, at::kFloat)
+                .abs()
+                .max()
+                .item<float>(),
+            0);
+}
 
 }  // namespace
 }  // namespace e5v
