@@ -24,9 +24,9 @@ int64_t hadamard_size(int64_t size);
 /// entries ±1 (Sylvester's order); *not* divided by its root. On the calling thread.
 void hadamard(float* x, int64_t num_rows, int64_t size);
 
-/// out = round(y / scales), where y = (x · channels) R and scales = max|y| / 127 of the row, so that
-/// y ≈ out · scales. Rounds to nearest even; a row of zeros has scale 0; NaN or infinity gives a
-/// scale that is not finite. x, out [num_rows, size]; channels [size] or null for ones; scales
+/// out = round(y / scales), where y = (x · channels) R and scales = max|y| / 127 of the row, so
+/// that y ≈ out · scales. Rounds to nearest even; a row of zeros has scale 0; NaN or infinity gives
+/// a scale that is not finite. x, out [num_rows, size]; channels [size] or null for ones; scales
 /// [num_rows]. In parallel.
 void rotate_and_quantize(const float* x, const float* channels, int64_t num_rows, int64_t size,
                          int8_t* out, float* scales);

@@ -28,9 +28,10 @@ extern const QuantizeKernels kAvx2Quantize;
 extern const QuantizeKernels kAvx512Quantize;
 
 /// Fills the table with a source's own functions, which all have these names.
-#define E5V_QUANTIZE_KERNELS \
-  {                           \
-    hadamard_block, weigh_all<float>, weigh_all<BFloat16>, largest_of, round_all, scale_row_f32, scale_row_bf16 \
+#define E5V_QUANTIZE_KERNELS                                                                     \
+  {                                                                                              \
+    hadamard_block, weigh_all<float>, weigh_all<BFloat16>, largest_of, round_all, scale_row_f32, \
+        scale_row_bf16                                                                           \
   }
 
 }  // namespace e5v

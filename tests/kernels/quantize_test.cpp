@@ -25,7 +25,7 @@ std::vector<float> random_floats(size_t size, unsigned seed = 1) {
 }
 
 // Odd sizes, blocks smaller than a vector, and all combinations of passes.
-const std::vector<int64_t> kSizes = {1,  3,  4,   8,   12,  16,  32,   64,
+const std::vector<int64_t> kSizes = {1,  3,   4,   8,   12,  16,   32,   64,
                                      96, 128, 588, 256, 512, 1024, 2048, 4096 * 3};
 
 class QuantizeTest : public ::testing::TestWithParam<IsaLevel> {
