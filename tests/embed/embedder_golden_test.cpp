@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <random>
@@ -55,6 +56,25 @@ TEST_F(EmbedderGoldenTest, EveryItemEqualsTheReference) {
     EXPECT_THAT(as_tensor(vectors[0]), AllClose(golden_->expected(item.id + ".embedding"),
                                                 golden_->tolerance("embedding")))
         << item.id;
+  }
+}
+
+// scripts/gpu-check.sh runs it where there is a GPU.
+TEST_F(EmbedderGoldenTest, OnCudaEveryItemStaysNearTheReference) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device, or a libtorch without CUDA";
+  for (const auto& [precision, least_cosine] : {std::pair{Precision::kFloat32, 0.99999},
+                                                {Precision::kBFloat16, 0.999},
+                                                {Precision::kFloat16, 0.9999}}) {
+    EmbedderOptions on_cuda = options();
+    on_cuda.device = "cuda";
+    on_cuda.precision = precision;
+    const Embedder embedder(on_cuda);
+    for (const Item& item : items_) {
+      if (item.id == "jpeg") continue;
+      const at::Tensor vector = as_tensor(embedder.embed(std::vector{item})[0]);
+      EXPECT_GE(vector.dot(golden_->expected(item.id + ".embedding")).item<double>(), least_cosine)
+          << item.id << " in " << precision_name(precision);
+    }
   }
 }
 
