@@ -122,7 +122,11 @@ std::vector<std::vector<float>> Embedder::embed_prepared(
     const float* state = states.data_ptr<float>();
     for (int64_t b = 0; b < states.size(0); ++b, state += states.size(1)) {
       std::vector<float>& vector = vectors.emplace_back(state, state + states.size(1));
-      truncate_and_normalize(vector, impl_->options.dimensions);
+      if (impl_->options.normalize) {
+        truncate_and_normalize(vector, impl_->options.dimensions);
+      } else {
+        vector.resize(static_cast<size_t>(dimensions()));
+      }
     }
     return vectors;
   } catch (const c10::Error& error) {

@@ -31,6 +31,8 @@ struct EmbedderOptions {
   int64_t batch_tokens = 2048;
   /// Keep the first dimensions only, and normalise again; 0 = all.
   int64_t dimensions = 0;
+  /// Make vectors of length 1; otherwise they are the model's states as they are.
+  bool normalize = true;
   ImageProcessing image_processing = ImageProcessing::kCurrent;
   PrepareOptions prepare;
   ProgressCallback on_load_progress;

@@ -50,6 +50,7 @@ LlavaNext::LlavaNext(const LlavaConfig& config)
 
 void LlavaNext::visit_parameters(ParameterVisitor& visitor) {
   visitor.module("vision_tower.vision_model", vision_tower_);
+  visitor.unused("vision_tower.vision_model.post_layernorm.");
   visitor.module("multi_modal_projector", projector_);
   if (config_.kind == LlavaConfig::Kind::kLlavaNext) {
     visitor.tensor("image_newline", image_newline_, {config_.text.hidden_size});

@@ -186,19 +186,6 @@ DType main_dtype(const Checkpoint& checkpoint) {
   return most == bytes.end() ? DType::F32 : most->first;
 }
 
-at::ScalarType compute_dtype(Precision precision) {
-  switch (precision) {
-    case Precision::kBFloat16:
-      return at::kBFloat16;
-    case Precision::kFloat16:
-      return at::kHalf;
-    case Precision::kInt8:  // what is between the products
-      return PackedWeight::has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
-    default:
-      return at::kFloat;
-  }
-}
-
 }  // namespace
 
 Precision precision_from_name(const std::string& name) {
@@ -244,12 +231,26 @@ Precision resolve_precision(Precision precision, at::Device device, const Checkp
   return stored == DType::F16 ? Precision::kFloat16 : Precision::kBFloat16;
 }
 
-std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
-                                      const LoadOptions& options) {
+at::ScalarType compute_dtype(Precision precision) {
+  switch (precision) {
+    case Precision::kBFloat16:
+      return at::kBFloat16;
+    case Precision::kFloat16:
+      return at::kHalf;
+    case Precision::kInt8:  // what is between the products
+      return PackedWeight::has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
+    default:
+      return at::kFloat;
+  }
+}
+
+Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
+                          const std::filesystem::path& model_dir, const LoadOptions& options) {
   const at::NoGradGuard no_grad;
-  auto model = std::make_unique<LlavaNext>(LlavaConfig::load(model_dir));
   const Checkpoint checkpoint = Checkpoint::open(model_dir);
-  const CheckpointReport report = compare_with_checkpoint(*model, checkpoint);
+  CheckpointMatcher matcher(checkpoint);
+  visit(matcher);
+  const CheckpointReport report = matcher.report();
   if (!report.complete()) {
     throw FormatError(model_dir.native(),
                       "the weights do not fit config.json: " + report.summary());
@@ -267,7 +268,7 @@ std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
   }
   require_floating_point(report, checkpoint, model_dir);
   ParameterLoader loader(checkpoint, report, adapter ? &*adapter : nullptr, precision, options);
-  model->visit_parameters(loader);
+  visit(loader);
   const auto unknown = loader.unknown_adapter_modules();
   if (!unknown.empty()) {
     throw ConfigError(
@@ -275,7 +276,13 @@ std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
                     "is '{}'; made for another model?",
                     options.adapter.native(), unknown.size(), unknown.front()));
   }
-  model->set_compute_dtype(compute_dtype(precision));
+  return precision;
+}
+
+std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
+                                      const LoadOptions& options) {
+  auto model = std::make_unique<LlavaNext>(LlavaConfig::load(model_dir));
+  model->set_compute_dtype(compute_dtype(load_parameters(*model, model_dir, options)));
   model->set_device(options.device);
   return model;
 }

@@ -56,6 +56,21 @@ struct LoadOptions {
 std::unique_ptr<LlavaNext> load_model(const std::filesystem::path& model_dir,
                                       const LoadOptions& options = {});
 
+/// The same for any module: gives every parameter that `visit` visits its value from the
+/// checkpoint folder, and returns the precision that was chosen.
+Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
+                          const std::filesystem::path& model_dir, const LoadOptions& options);
+
+template <class Model>
+Precision load_parameters(Model& model, const std::filesystem::path& model_dir,
+                          const LoadOptions& options) {
+  return load_parameters([&](ParameterVisitor& visitor) { model.visit_parameters(visitor); },
+                         model_dir, options);
+}
+
+/// The type of the operands; `precision` is not kAuto.
+at::ScalarType compute_dtype(Precision precision);
+
 /// What kAuto means for this checkpoint and device.
 Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint);
 

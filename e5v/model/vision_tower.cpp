@@ -1,47 +1,8 @@
 #include "e5v/model/vision_tower.h"
 
 #include "e5v/base/error.h"
-#include "e5v/nn/packed_attention.h"
 
 namespace e5v {
-
-ClipEncoderLayer::ClipEncoderLayer(const VisionConfig& config)
-    : num_heads_(config.num_attention_heads),
-      activation_(config.hidden_act),
-      layer_norm1_(config.hidden_size, config.layer_norm_eps),
-      layer_norm2_(config.hidden_size, config.layer_norm_eps),
-      qkv_proj_(config.hidden_size,
-                {{"q_proj", config.hidden_size},
-                 {"k_proj", config.hidden_size},
-                 {"v_proj", config.hidden_size}},
-                /*has_bias=*/true),
-      out_proj_(config.hidden_size, config.hidden_size, true),
-      fc1_(config.hidden_size, config.intermediate_size, true),
-      fc2_(config.intermediate_size, config.hidden_size, true) {}
-
-void ClipEncoderLayer::visit_parameters(ParameterVisitor& visitor) {
-  visitor.module("layer_norm1", layer_norm1_);
-  visitor.module("self_attn", qkv_proj_);
-  visitor.linear(visitor.full_name("self_attn.out_proj"), out_proj_);
-  visitor.module("layer_norm2", layer_norm2_);
-  visitor.linear(visitor.full_name("mlp.fc1"), fc1_);
-  visitor.linear(visitor.full_name("mlp.fc2"), fc2_);
-}
-
-at::Tensor ClipEncoderLayer::forward(const at::Tensor& hidden_states, const at::Tensor& cu_seqlens,
-                                     at::ScalarType compute_dtype) const {
-  const int64_t T = hidden_states.size(0), D = hidden_states.size(1);
-  const at::Tensor qkv =
-      qkv_proj_.forward(layer_norm1_.forward(hidden_states, compute_dtype), compute_dtype)
-          .view({T, 3, num_heads_, D / num_heads_});
-  const PackedAttentionOptions options{
-      .causal = false, .product_dtype = compute_dtype, .out_dtype = compute_dtype};
-  const at::Tensor attended = packed_attention(qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2),
-                                               cu_seqlens, cu_seqlens, options);
-  const at::Tensor x = out_proj_.add_to(hidden_states, attended);
-  const at::Tensor inner = fc1_.forward(layer_norm2_.forward(x, compute_dtype), compute_dtype);
-  return fc2_.add_to(x, activate(inner, activation_));
-}
 
 VisionTower::VisionTower(const LlavaConfig& config)
     : config_(config.vision),
@@ -49,7 +10,13 @@ VisionTower::VisionTower(const LlavaConfig& config)
       num_unused_layers_(config.vision.num_hidden_layers - config.num_vision_layers()),
       patch_embedding_(3 * config_.patch_size * config_.patch_size, config_.hidden_size, false),
       pre_layrnorm_(config_.hidden_size, config_.layer_norm_eps) {
-  for (int64_t i = 0; i < config.num_vision_layers(); ++i) layers_.emplace_back(config_);
+  for (int64_t i = 0; i < config.num_vision_layers(); ++i) {
+    layers_.emplace_back(ClipLayerConfig{.hidden_size = config_.hidden_size,
+                                         .intermediate_size = config_.intermediate_size,
+                                         .num_attention_heads = config_.num_attention_heads,
+                                         .hidden_act = config_.hidden_act,
+                                         .layer_norm_eps = config_.layer_norm_eps});
+  }
   patch_embedding_.set_checkpoint_shape(
       {config_.hidden_size, 3, config_.patch_size, config_.patch_size});
 }
@@ -67,7 +34,6 @@ void VisionTower::visit_parameters(ParameterVisitor& visitor) {
     const int64_t layer = static_cast<int64_t>(layers_.size()) + i;
     visitor.unused(visitor.full_name(fmt::format("encoder.layers.{}.", layer)));
   }
-  visitor.unused(visitor.full_name("post_layernorm."));
 }
 
 at::Tensor VisionTower::embed_patches(const at::Tensor& pixel_values,

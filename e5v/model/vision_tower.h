@@ -4,31 +4,11 @@
 
 #include <vector>
 
+#include "e5v/model/clip_encoder_layer.h"
 #include "e5v/model/config.h"
-#include "e5v/nn/fused_linear.h"
 #include "e5v/nn/norm.h"
 
 namespace e5v {
-
-/// One pre-norm transformer layer of CLIP.
-class ClipEncoderLayer {
- public:
-  explicit ClipEncoderLayer(const VisionConfig& config);
-
-  void visit_parameters(ParameterVisitor& visitor);
-
-  /// hidden_states [sum of lengths, D] fp32, sequences end to end (`cu_seqlens` [B + 1] int32,
-  /// CPU), attending in both directions. Overwrites `hidden_states` where no gradient is recorded.
-  at::Tensor forward(const at::Tensor& hidden_states, const at::Tensor& cu_seqlens,
-                     at::ScalarType compute_dtype) const;
-
- private:
-  int64_t num_heads_;
-  Activation activation_;
-  LayerNorm layer_norm1_, layer_norm2_;
-  FusedLinear qkv_proj_;  // q_proj, k_proj, v_proj
-  Linear out_proj_, fc1_, fc2_;
-};
 
 /// CLIP's ViT as LLaVA uses it: the hidden states of layer `vision_feature_layer` (-2), class token
 /// dropped unless the config keeps it, no final norm. Layers after the chosen one are not even
