@@ -15,6 +15,13 @@
 namespace e5v {
 namespace {
 
+/// Newer libtorches meet over libuv unless told not to, even where (Debian's) they are built
+/// without it.
+template <class StoreOptions>
+void without_libuv(StoreOptions& options) {
+  if constexpr (requires { options.useLibUV; }) options.useLibUV = false;
+}
+
 std::optional<std::string> variable(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr || *value == '\0') return std::nullopt;
@@ -95,6 +102,7 @@ Ranks::Ranks(const RankAddress& address, int64_t timeout_s)
     store_options.isServer = rank_ == 0;
     store_options.numWorkers = size_;
     store_options.timeout = timeout;
+    without_libuv(store_options);
     group_ = std::make_unique<Group>();
     group_->store = c10::make_intrusive<c10d::TCPStore>(address.master_address, store_options);
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);

@@ -16,8 +16,8 @@ TEST(ParseJsonTest, ErrorsNameSourceLineColumnAndReason) {
               ThrowsMessage<FormatError>(AllOf(HasSubstr("config.json: "), HasSubstr("line 2"),
                                                HasSubstr("invalid literal"))));
   EXPECT_THAT([] { parse_json("", "empty.json"); },
-              ThrowsMessage<FormatError>(AllOf(HasSubstr("empty.json: not valid JSON at line 1"),
-                                               HasSubstr("input"))));
+              ThrowsMessage<FormatError>(
+                  AllOf(HasSubstr("empty.json: not valid JSON at line 1"), HasSubstr("input"))));
   EXPECT_THAT([] { parse_json("{\"a\": 1e999}", "n.json"); },
               ThrowsMessage<FormatError>(HasSubstr("n.json")));
 }

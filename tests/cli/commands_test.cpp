@@ -6,6 +6,7 @@
 namespace e5v {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -79,7 +80,7 @@ TEST_F(CliOptionRegistryTest, AListTakesOneValueAFlag) {
 
 TEST_F(CliOptionRegistryTest, TheHelpShowsDefaultsAndChoices) {
   const std::string help = app_.help();
-  EXPECT_THAT(help, HasSubstr("--layers INT=2"));
+  EXPECT_THAT(help, ContainsRegex("--layers INT(=2| .2.)"));  // CLI11 2.1 writes =2, later [2]
   EXPECT_THAT(help, HasSubstr("red, green [green]"));
 }
 
