@@ -66,6 +66,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(train)              \
   X(merge)              \
   X(data)               \
+  X(shapes)             \
   X(inspect)            \
   X(bench)              \
   X(random_model)       \

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "e5v/base/random.h"
+#include "e5v/shapes/scene.h"
+#include "e5v/shapes/wording.h"
+
+namespace e5v {
+
+/// A scene of `split` that differs from `scene` in one step: an attribute, the background or the
+/// direction changed, or two objects' attributes or places exchanged. nullopt where some draws
+/// found none in that split.
+std::optional<Scene> random_neighbor(const Scene& scene, SceneSplit split, SplitMix64& random);
+
+/// Every scene that comes of `scene` by exchanging the sizes, colours, shapes or places of two
+/// objects: the same words, bound or ordered otherwise.
+std::vector<Scene> exchanged_scenes(const Scene& scene);
+
+/// What an instruction asks for.
+enum class EditKind { kColor, kShape, kSize, kBackground, kSwap, kRemove, kAdd };
+
+/// An instruction such as "make the disc red", and the only scene that obeys it.
+struct Edit {
+  EditKind kind;
+  std::string instruction;
+  Scene target;
+};
+
+/// An edit of that kind whose target is in `split`; nullopt where some draws found none, e.g.
+/// because nothing can be swapped.
+std::optional<Edit> random_edit(const Scene& scene, EditKind kind, SceneSplit split,
+                                SplitMix64& random);
+
+}  // namespace e5v

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "e5v/base/random.h"
+#include "e5v/shapes/change.h"
+#include "e5v/shapes/scene.h"
+#include "e5v/shapes/wording.h"
+
+namespace e5v {
+
+/// A scene and one caption of it.
+struct CaptionedScene {
+  Scene scene;
+  std::string caption;
+};
+
+/// `count` distinct scenes of `split`.
+std::vector<CaptionedScene> random_gallery(int64_t count, SceneSplit split, SplitMix64& random);
+
+/// `count` distinct scenes in groups of four (the last may be smaller). Scenes of a group differ
+/// from its first by one exchange, and their captions in the order of their words alone: a bag of
+/// words finds one in four.
+std::vector<CaptionedScene> hard_gallery(int64_t count, SceneSplit split, SplitMix64& random);
+
+/// A reference, edits of it, and a scene that is one step away from the first edit's target: all
+/// distinct, also from those of other groups.
+struct ComposedGroup {
+  Scene reference;
+  std::vector<Edit> edits;
+  Scene near_miss;
+};
+inline constexpr int64_t kEditsPerGroup = 4;
+
+/// Groups with `num_edits` edits in all; the last may have fewer than kEditsPerGroup.
+std::vector<ComposedGroup> composed_groups(int64_t num_edits, SceneSplit split, SplitMix64& random);
+
+/// Texts of which the second follows from the first and the third contradicts both.
+struct CaptionTriplet {
+  std::string anchor, positive, negative;
+};
+
+/// A triplet about a scene of `split` and one near it: in 3 of 10 the positive leaves a kind of
+/// fact out, which the negative then does too or does not, but never the fact that tells them
+/// apart.
+CaptionTriplet random_triplet(SceneSplit split, SplitMix64& random);
+
+}  // namespace e5v
