@@ -73,7 +73,7 @@ TEST(DrawSceneTest, ShapesLookDifferent) {
   std::vector<Image> images;
   for (int shape = 0; shape < kNumShapes; ++shape) {
     SplitMix64 random(3);  // the same place and noise
-    images.push_back(draw_scene({0, Arrangement::kRow, {{0, 3, shape}}}, 48, random));
+    images.push_back(draw_scene({0, Arrangement::kRow, {{1, 3, shape}}}, 48, random));
     for (int other = 0; other < shape; ++other) {
       const Image &one = images.back(), &two = images[static_cast<size_t>(other)];
       int num_different = 0;

@@ -76,8 +76,7 @@ TEST_P(GalleryTest, TripletsSayThreeDifferentThings) {
     EXPECT_NE(triplet.anchor, triplet.negative);
     EXPECT_NE(triplet.positive, triplet.negative);
     num_shorter += triplet.positive.size() < triplet.anchor.size() * 8 / 10 ? 1 : 0;
-    num_same_words +=
-        bag_of_words(triplet.anchor) == bag_of_words(triplet.negative) ? 1 : 0;
+    num_same_words += bag_of_words(triplet.anchor) == bag_of_words(triplet.negative) ? 1 : 0;
   }
   EXPECT_GT(num_shorter, 0u);
   EXPECT_GT(num_same_words, 0u);  // also bindings and orders are contradicted

@@ -67,8 +67,8 @@ TEST(QuestionTest, AnswersAreTrueOfTheScene) {
       case QuestionKind::kNeighbor: {
         const bool row = scene.arrangement == Arrangement::kRow;
         const bool asks_before = question.text.find(row ? "left of" : "above") != std::string::npos;
-        const auto place = static_cast<size_t>(
-            &only(between(question.text, " the ", "?")) - objects.data());
+        const auto place =
+            static_cast<size_t>(&only(between(question.text, " the ", "?")) - objects.data());
         ASSERT_LT(asks_before ? place - 1 : place + 1, objects.size());
         EXPECT_EQ(question.answer, color_and_shape(objects[asks_before ? place - 1 : place + 1]));
         break;
@@ -77,7 +77,9 @@ TEST(QuestionTest, AnswersAreTrueOfTheScene) {
         const bool first = question.text.find("left") != std::string::npos ||
                            question.text.find("top") != std::string::npos;
         const bool middle = question.text.find("middle") != std::string::npos;
-        const SceneObject& object = middle ? objects.at(1) : first ? objects.front() : objects.back();
+        const SceneObject& object = middle  ? objects.at(1)
+                                    : first ? objects.front()
+                                            : objects.back();
         EXPECT_THAT(" " + color_and_shape(object) + " ", testing::HasSubstr(question.answer));
         break;
       }
@@ -125,8 +127,7 @@ TEST(QuestionTest, YesAndNoAreAboutAsFrequent) {
   SplitMix64 random(2);
   std::map<std::string, int> answers;
   for (int i = 0; i < 8000; ++i) {
-    const Question question =
-        random_question(random_scene(random, SceneSplit::kTrain), random);
+    const Question question = random_question(random_scene(random, SceneSplit::kTrain), random);
     if (question.kind == QuestionKind::kRelation || question.kind == QuestionKind::kExists) {
       ++answers[question.answer];
     }

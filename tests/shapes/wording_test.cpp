@@ -18,8 +18,7 @@ using ::testing::Not;
 
 const SceneObject kSmallRedCircle{0, 0, 0}, kLargeBlueSquare{1, 2, 1}, kSmallOrangeRing{0, 5, 5};
 const Scene kTwo{1, Arrangement::kRow, {kSmallRedCircle, kLargeBlueSquare}};
-const Scene kThree{
-    2, Arrangement::kColumn, {kSmallRedCircle, kLargeBlueSquare, kSmallOrangeRing}};
+const Scene kThree{2, Arrangement::kColumn, {kSmallRedCircle, kLargeBlueSquare, kSmallOrangeRing}};
 
 /// Every scene that is as a description says, whether valid or not.
 std::vector<Scene> completions(const Description& description) {
@@ -67,7 +66,8 @@ std::vector<Scene> completions(const Description& description) {
 }
 
 TEST(WordingTest, CaptionsReadAsTheGrammarHasThem) {
-  EXPECT_EQ(caption(kTwo, {}), "a small red circle left of a large blue square on a gray background");
+  EXPECT_EQ(caption(kTwo, {}),
+            "a small red circle left of a large blue square on a gray background");
   EXPECT_EQ(caption(kTwo, {.synonyms = 0xff, .object_form = 1, .relation_form = 8}),
             "a blue box that is big is to the right of a red disc that is tiny on a gray "
             "background");

@@ -77,7 +77,8 @@ TEST(WriteShapesTest, APartIsTheSameWhateverElseIsWritten) {
     ShapesOptions alone = options;
     alone.parts = {part};
     write_shapes(folder / part, alone);
-    for (const auto& [name, bytes] : contents(folder / part)) EXPECT_EQ(all.at(name), bytes) << name;
+    for (const auto& [name, bytes] : contents(folder / part))
+      EXPECT_EQ(all.at(name), bytes) << name;
   }
 }
 
@@ -95,9 +96,9 @@ TEST(WriteShapesTest, GalleriesAreKarpathysJson) {
       EXPECT_EQ(image["sentids"].at(0), sentence["sentid"]);
       EXPECT_EQ(sentence["imgid"], image["imgid"]);
       EXPECT_GT(sentence["tokens"].size(), 3u);
-      const Image picture = load_image(folder / "shapes" / part /
-                                       image["filepath"].get<std::string>() /
-                                       image["filename"].get<std::string>());
+      const Image picture =
+          load_image(folder / "shapes" / part / image["filepath"].get<std::string>() /
+                     image["filename"].get<std::string>());
       const int64_t side = part == std::string("text") ? 144 : 48;
       EXPECT_EQ(picture.size(), (ImageSize{side, side}));
     }
@@ -175,7 +176,9 @@ TEST(WriteShapesTest, WrongOptionsNameTheRule) {
   EXPECT_EQ(message_of([](auto& o) { o.scenes = 0; }), "'scenes' is 0, expected 1 to 100000");
   EXPECT_EQ(message_of([](auto& o) { o.side = 2000; }), "'side' is 2000, expected 24 to 1024");
   EXPECT_THAT(message_of([](auto& o) { o.seed = -1; }), HasSubstr("'seed' is -1, expected 0 to"));
-  EXPECT_THAT(message_of([](auto& o) { o.parts = {"rand", "hrad"}; }),
+  EXPECT_THAT(message_of([](auto& o) {
+                o.parts = {"rand", "hrad"};
+              }),
               HasSubstr("'parts' has 'hrad', expected some of rand, hard"));
   EXPECT_THAT(message_of([](auto& o) { o.parts = {}; }), HasSubstr("nothing to write"));
   EXPECT_FALSE(fs::exists(folder / "never"));
