@@ -119,6 +119,20 @@ TEST(TokenizerRealTest, ClipLowersCaseAndMarksWordEnds) {
   EXPECT_EQ(tokenizer.id_to_token(2368), "cat</w>");
 }
 
+TEST(TokenizerRealTest, ClipGivesTheIdsOfItsPublishedTokenizer) {
+  const auto folder = kData / "tokenizers/clip_hf";
+  SKIP_WITHOUT(folder);
+  const Tokenizer tokenizer = Tokenizer::load(folder);
+  const Json golden = read_json(E5V_SOURCE_DIR "/tests/goldens/clip_tokens/golden.json");
+  ASSERT_GE(golden["items"].size(), 300u);
+  for (const Json& item : golden["items"]) {
+    EXPECT_EQ(tokenizer.encode(item["text"].get<std::string>(),
+                               {.add_special_tokens = true, .allow_special = true}),
+              item["ids"].get<std::vector<int64_t>>())
+        << item["text"];
+  }
+}
+
 TEST(TokenizerRealTest, ThePromptOfE5vHasTheIdsOfItsControlTokens) {
   const auto folder = kData / "tokenizers/llama3_hf";
   SKIP_WITHOUT(folder);

@@ -1,0 +1,188 @@
+#include "e5v/eval/retrieval.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "e5v/base/error.h"
+#include "e5v/eval/gap_task.h"
+#include "tests/eval/eval_support.h"
+
+namespace e5v {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+template <class Function>
+std::string error_of(const Function& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(LoadRetrievalTest, ReadsTheSplitOfAKarpathyFileAndTheFirstCaptions) {
+  const TemporaryFolder folder;
+  write_file(folder / "dataset_coco.json", R"({"dataset": "coco", "images": [
+    {"filename": "b.jpg", "filepath": "val2014", "split": "test",
+     "sentences": [{"raw": "b one"}, {"raw": "b two"}, {"raw": "b three"}]},
+    {"filename": "t.jpg", "filepath": "val2014", "split": "train", "sentences": [{"raw": "t"}]},
+    {"filename": "a.jpg", "filepath": "val2014", "split": "test", "sentences": [{"raw": "a"}]}]})");
+  draw_picture(folder / "val2014/a.jpg");
+  const RetrievalSet set = load_retrieval({.path = folder.path(), .captions_per_image = 2});
+  EXPECT_THAT(set.captions, ElementsAre("b one", "b two", "a"));
+  EXPECT_THAT(set.image_of_caption, ElementsAre(0, 0, 1));
+  EXPECT_EQ(set.images[1].path.lexically_normal(), folder / "val2014/a.jpg");
+  EXPECT_THAT(error_of([&] { load_retrieval({.path = folder.path(), .split = "restval"}); }),
+              HasSubstr("no captions of split 'restval'"));
+}
+
+TEST(LoadRetrievalTest, ReadsCocoTablesAndLinesOfJson) {
+  const TemporaryFolder folder;
+  write_file(folder / "coco.json", R"({"images": [{"id": 7, "file_name": "7.jpg"},
+    {"id": 3, "file_name": "3.jpg"}], "annotations": [{"image_id": 3, "id": 1, "caption": "three"},
+    {"image_id": 7, "id": 2, "caption": "seven"}]})");
+  EXPECT_THAT(load_retrieval({.path = folder / "coco.json"}).captions,
+              ElementsAre("seven", "three"));
+  write_file(folder / "flickr.token", "1.jpg#0\tone a\r\n1.jpg#1\tone b\n2.jpg#0\ttwo\n");
+  const RetrievalSet token = load_retrieval({.path = folder / "flickr.token"});
+  EXPECT_THAT(token.captions, ElementsAre("one a", "one b", "two"));
+  EXPECT_THAT(token.images[0].id, "1.jpg");
+  write_file(folder / "c.csv",
+             "image,caption\n1.jpg,\"he said \"\"no\"\", twice\"\n2.jpg,two, too\n");
+  EXPECT_THAT(load_retrieval({.path = folder / "c.csv"}).captions,
+              ElementsAre("he said \"no\", twice", "two, too"));
+  write_file(folder / "c.jsonl", R"({"image": "1.jpg", "captions": ["x", "y"]}
+{"image": "2.jpg", "caption": "z"})");
+  EXPECT_THAT(load_retrieval({.path = folder / "c.jsonl"}).captions, ElementsAre("x", "y", "z"));
+}
+
+TEST(LoadRetrievalTest, NamesWhatIsWrong) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_of([&] { load_retrieval({.path = folder.path()}); }),
+              HasSubstr("looked for dataset_flickr30k.json"));
+  const auto error_for = [&](const char* name, const char* content) {
+    write_file(folder / name, content);
+    return error_of([&] { load_retrieval({.path = folder / name}); });
+  };
+  EXPECT_THAT(error_for("a.tsv", "1.jpg\tone\n2.jpg two\n"), HasSubstr("line 2 has no tab"));
+  EXPECT_THAT(error_for("b.tsv", "1.jpg\tone\n2.jpg\t  \n"),
+              HasSubstr("line 2: the caption is empty"));
+  EXPECT_THAT(error_for("c.json", R"({"images": [{"id": 1, "file_name": "1"}], "annotations":
+      [{"image_id": 2, "caption": "x"}]})"),
+              HasSubstr("picture 2, which is not in 'images'"));
+  EXPECT_THAT(
+      error_for("d.json", R"({"images": [{"filename": "1", "split": "test", "sentences": []},
+      {"filename": "1", "split": "test", "sentences": []}]})"),
+      HasSubstr("'1' twice"));
+  EXPECT_THAT(error_for("e.json", R"({"images": [{"id": 1, "file_name": "1"}, {"id": 1,
+      "file_name": "2"}], "annotations": []})"),
+              HasSubstr("'1' twice"));
+  EXPECT_THAT(error_for("f.json", "[1]"), HasSubstr("images"));
+  EXPECT_THAT(error_for("g.jsonl", "{\"caption\": \"x\"}"), HasSubstr("'image' is missing"));
+  EXPECT_THAT(error_for("h.tsv", ""), HasSubstr("no captions"));
+}
+
+/// Three pictures with two captions each.
+RetrievalSet small_set() {
+  RetrievalSet set;
+  for (int i = 0; i < 3; ++i) {
+    set.images.push_back({.id = fmt::format("image{}", i),
+                          .path = fmt::format("/nowhere/image{}", i),
+                          .drawn_text = {}});
+    for (int c = 0; c < 2; ++c) {
+      set.captions.push_back(fmt::format("caption{}{}", i, c));
+      set.image_of_caption.push_back(i);
+    }
+  }
+  return set;
+}
+
+/// Captions point to their picture, but for the second one of picture 2, which points to picture 0.
+std::vector<float> mostly_right(const std::string& key) {
+  if (key.ends_with("caption21")) return one_hot(0, 3);
+  const size_t digit = key.find_first_of("0123456789");
+  return one_hot(static_cast<size_t>(key[digit] - '0'), 3);
+}
+
+TEST(EvaluateRetrievalTest, CountsAnyRightAnswerInTheTopInBothDirections) {
+  FakeSystem system(mostly_right);
+  const TaskReport report = evaluate_retrieval(system, small_set(), {});
+  EXPECT_NEAR(report.find("image_retrieval_recall@1")->value, 500.0 / 6, 1e-9);
+  EXPECT_NEAR(report.find("image_retrieval_recall@5")->value, 100, 1e-9);
+  EXPECT_NEAR(report.find("text_retrieval_recall@1")->value, 100, 1e-9);
+  EXPECT_LE(report.find("image_retrieval_recall@1")->interval->low, 500.0 / 6);
+  EXPECT_EQ(report.data["captions"], 6);
+  EXPECT_EQ(report.per_query.at("image_retrieval_recall@1").size(), 6u);
+  // The worst query comes first, with the picture that it should have found.
+  const RetrievalExample& worst = report.examples.front().examples.front();
+  EXPECT_EQ(worst.text, "caption21");
+  EXPECT_GT(worst.rank, 0);
+}
+
+TEST(EvaluateRetrievalTest, DrawnCaptionsAreEmbeddedAsPictures) {
+  std::vector<std::string> seen;
+  FakeSystem system([&](const std::string& key) {
+    seen.push_back(key);
+    return mostly_right(key);
+  });
+  RetrievalOptions options;
+  options.draw_captions = true;
+  evaluate_retrieval(system, small_set(), options);
+  EXPECT_THAT(seen, testing::Contains("drawn:caption00"));
+  EXPECT_THAT(seen, testing::Not(testing::Contains("caption00")));
+}
+
+TEST(EvaluateRetrievalTest, MissingPicturesAreListedAllAtOnceOrLeftOut) {
+  FakeSystem system(mostly_right, /*needs_images=*/true);
+  const TemporaryFolder folder;
+  RetrievalSet set = small_set();
+  draw_picture(folder / "1.png");
+  set.images[1].path = folder / "1.png";
+  const std::string error = error_of([&] { evaluate_retrieval(system, set, {}); });
+  EXPECT_THAT(error, HasSubstr("2 pictures are missing"));
+  EXPECT_THAT(error, HasSubstr("/nowhere/image0, /nowhere/image2"));
+  RetrievalOptions options;
+  options.on_missing = OnMissing::kSkip;
+  const TaskReport report = evaluate_retrieval(system, set, options);
+  EXPECT_EQ(report.skipped.size(), 2u);
+  EXPECT_EQ(report.data["images"], 1);
+  EXPECT_EQ(report.data["captions"], 2);
+}
+
+TEST(EvaluateRetrievalTest, WhatCannotBeEmbeddedIsListedOrLeftOut) {
+  FakeSystem system([](const std::string& key) {
+    return key == "image1" ? std::vector<float>() : mostly_right(key);
+  });
+  EXPECT_THAT(error_of([&] { evaluate_retrieval(system, small_set(), {}); }),
+              HasSubstr("image1 (the picture is damaged)"));
+  RetrievalOptions options;
+  options.on_missing = OnMissing::kSkip;
+  const TaskReport report = evaluate_retrieval(system, small_set(), options);
+  EXPECT_EQ(report.data["captions"], 4);
+  EXPECT_EQ(report.find("text_retrieval_recall@1")->value, 100);
+}
+
+TEST(EvaluateGapTest, EachVariantHasFiguresAndAPlot) {
+  const auto apart = [] {
+    return std::make_unique<FakeSystem>([](const std::string& key) {
+      const float side = key.starts_with("image") ? 1 : -1;
+      return std::vector<float>{side, static_cast<float>(key.back() - '0') * 0.1f + 0.1f};
+    });
+  };
+  const auto together = [] { return std::make_unique<FakeSystem>(mostly_right); };
+  const TaskReport report = evaluate_gap({{"apart", "", apart}, {"together", "trained", together}},
+                                         small_set(), OnMissing::kStop);
+  EXPECT_GT(report.find("gap_centroid_distance")->value, 1.9);
+  EXPECT_EQ(report.find("gap_linear_separability")->value, 100);
+  EXPECT_NEAR(report.find("gap_trained_centroid_distance")->value, 0, 1e-6);
+  EXPECT_NEAR(report.find("gap_trained_alignment")->value, 0, 1e-6);
+  EXPECT_EQ(report.plots.size(), 2u);
+  EXPECT_EQ(report.plots[0].plot.images.size(), 3u);
+  EXPECT_EQ(report.data["pairs"], 3);
+}
+
+}  // namespace
+}  // namespace e5v
