@@ -65,6 +65,8 @@ class CliOptionRegistry : public OptionRegistry {
   X(preprocess)         \
   X(train)              \
   X(merge)              \
+  X(eval)               \
+  X(words)              \
   X(data)               \
   X(shapes)             \
   X(inspect)            \
