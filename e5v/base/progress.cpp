@@ -47,7 +47,7 @@ std::string duration(double seconds) {
 }  // namespace
 
 std::string progress_line(std::string_view label, uint64_t done, uint64_t total, double elapsed_s,
-                          ProgressUnit unit) {
+                          ProgressUnit unit, uint64_t done_before) {
   const auto done_amount = static_cast<double>(done);
   const auto total_amount = static_cast<double>(total);
   std::string line = fmt::format("{}  {}", label, amount(done_amount, unit));
@@ -55,8 +55,8 @@ std::string progress_line(std::string_view label, uint64_t done, uint64_t total,
     line += fmt::format("/{}  {:.0f}%", amount(total_amount, unit),
                         std::floor(100 * std::min(1.0, done_amount / total_amount)));
   }
-  if (done == 0 || elapsed_s <= 0) return line;
-  const double rate = done_amount / elapsed_s;
+  if (done <= done_before || elapsed_s <= 0) return line;
+  const double rate = static_cast<double>(done - done_before) / elapsed_s;
   line += unit == ProgressUnit::kItems ? fmt::format("  {:.3g}/s", rate)
                                        : fmt::format("  {}/s", amount(rate, unit));
   if (done < total) line += fmt::format("  {} left", duration((total_amount - done_amount) / rate));
@@ -77,8 +77,14 @@ Progress::~Progress() {
     surroundings_.write("\r\x1b[K");
   } else {
     const double elapsed_s = surroundings_.seconds() - started_s_;
-    surroundings_.write(progress_line(label_, done_, total_, elapsed_s, unit_) + "\n");
+    surroundings_.write(
+        progress_line(label_, done_, total_, elapsed_s, unit_, done_before_.value_or(0)) + "\n");
   }
+}
+
+void Progress::start_from(uint64_t done) {
+  const std::lock_guard lock(mutex_);
+  if (!done_before_) done_before_ = done;
 }
 
 void Progress::update(uint64_t done, uint64_t total) {
@@ -91,7 +97,8 @@ void Progress::update(uint64_t done, uint64_t total) {
   if (now_s - started_s_ < kSilence_s || now_s - shown_s_ < pause_s) return;
   shown_ = true;
   shown_s_ = now_s;
-  const std::string line = progress_line(label_, done, total, now_s - started_s_, unit_);
+  const std::string line =
+      progress_line(label_, done, total, now_s - started_s_, unit_, done_before_.value_or(0));
   surroundings_.write(surroundings_.redraw ? "\r\x1b[K" + line : line + "\n");
 }
 

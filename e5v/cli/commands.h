@@ -61,6 +61,10 @@ class CliOptionRegistry : public OptionRegistry {
 #define E5V_COMMANDS(X) \
   X(embed)              \
   X(similarity)         \
+  X(index)              \
+  X(search)             \
+  X(collections)        \
+  X(serve)              \
   X(tokenize)           \
   X(preprocess)         \
   X(train)              \

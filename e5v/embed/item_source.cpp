@@ -1,8 +1,6 @@
 #include "e5v/embed/item_source.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -125,14 +123,6 @@ std::string string_field(const Json& object, const char* key) {
 }
 
 }  // namespace
-
-bool is_image_path(const std::filesystem::path& path) {
-  std::string extension = path.extension().native();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"};
-  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
-}
 
 Item parse_item(std::string_view line, const std::filesystem::path& folder) {
   try {

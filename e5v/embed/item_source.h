@@ -43,7 +43,4 @@ ItemInput open_items(const std::filesystem::path& path);
 /// The item of one JSON line. `folder` is what relative paths are relative to. Throws InputError.
 Item parse_item(std::string_view line, const std::filesystem::path& folder);
 
-/// True if the path's extension is one of the pictures that a folder is searched for.
-bool is_image_path(const std::filesystem::path& path);
-
 }  // namespace e5v

@@ -1,6 +1,8 @@
 #include "e5v/image/decode.h"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -63,6 +65,14 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view source,
 Image load_image(const std::filesystem::path& path, const DecodeOptions& options) {
   const MappedFile file(path);
   return decode_image(file.bytes(), path.string(), options);
+}
+
+bool is_image_path(const std::filesystem::path& path) {
+  std::string extension = path.extension().native();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"};
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 
 }  // namespace e5v

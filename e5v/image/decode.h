@@ -38,4 +38,8 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view source,
 /// The same for a file. Throws FileError too.
 Image load_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 
+/// True if the path ends as the files of the known formats do, in either case: .jpg .jpeg .png
+/// .webp .gif .bmp. What folders are searched for.
+bool is_image_path(const std::filesystem::path& path);
+
 }  // namespace e5v

@@ -3,6 +3,8 @@
 // instructions in each of them.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstdint>
 #include <cstring>
 
@@ -36,6 +38,19 @@ inline Floats load(const BFloat16* x) {
   HalfWords halves;
   std::memcpy(&halves, x, sizeof(halves));
   return reinterpret_cast<Floats>(__builtin_convertvector(halves, Words) << 16);
+}
+
+/// By intrinsics, because gcc 12 widens bytes one by one; masked where its unmasked ones warn
+/// (https://gcc.gnu.org/PR105593).
+inline Floats load(const int8_t* x) {
+#if E5V_VECTOR_WIDTH == 16
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  const Ints widened = reinterpret_cast<Ints>(_mm512_maskz_cvtepi8_epi32(0xffff, bytes));
+#else
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+  const Ints widened = reinterpret_cast<Ints>(_mm256_cvtepi8_epi32(bytes));
+#endif
+  return __builtin_convertvector(widened, Floats);
 }
 
 inline void store(float* out, Floats value) { std::memcpy(out, &value, sizeof(value)); }

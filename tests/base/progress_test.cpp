@@ -34,6 +34,13 @@ TEST(ProgressLineTest, SaysOnlyWhatIsKnown) {
   EXPECT_EQ(progress_line("embed", 10, 10, 1, ProgressUnit::kItems), "embed  10/10  100%  10/s");
 }
 
+TEST(ProgressLineTest, DoesNotCountWhatWasDoneBefore) {
+  EXPECT_EQ(progress_line("index", 800, 1000, 10, ProgressUnit::kItems, 700),
+            "index  800/1000  80%  10/s  20s left");
+  EXPECT_EQ(progress_line("index", 700, 1000, 10, ProgressUnit::kItems, 700),
+            "index  700/1000  70%");
+}
+
 TEST_F(ProgressTest, IsSilentInTheFirstTwoSeconds) {
   {
     Progress progress("embed", ProgressUnit::kItems, surroundings(true));

@@ -1,0 +1,171 @@
+#include "e5v/server/batcher.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace e5v {
+namespace {
+
+/// How long a client that has gone may go unnoticed.
+constexpr std::chrono::milliseconds kLookEvery{100};
+
+}  // namespace
+
+/// A place in the queue for each item of a request, while it lives; and its place among those that
+/// are served.
+class Batcher::Admission {
+ public:
+  Admission(Batcher& batcher, std::shared_ptr<Request> request, int64_t num_items)
+      : batcher_(batcher), request_(std::move(request)), num_items_(num_items) {
+    const int64_t limit = batcher.options_.max_queue;
+    if (num_items > limit) {
+      throw InputError(
+          fmt::format("{} items in one request, at most {} are taken", num_items, limit));
+    }
+    const int64_t before = batcher.num_waiting_.fetch_add(num_items);
+    if (before + num_items > limit) {
+      batcher.num_waiting_ -= num_items;
+      throw OverloadedError(fmt::format(
+          "{} items are waiting, and {} more would be over the limit of {}; try again later",
+          before, num_items, limit));
+    }
+    const std::lock_guard lock(batcher.mutex_);
+    batcher.requests_.push_back(request_);
+  }
+  ~Admission() {
+    {
+      const std::lock_guard lock(batcher_.mutex_);
+      batcher_.requests_.remove(request_);
+    }
+    batcher_.num_waiting_ -= num_items_;
+  }
+
+ private:
+  Batcher& batcher_;
+  std::shared_ptr<Request> request_;  // a batch in progress may hold it longer
+  int64_t num_items_;
+};
+
+Batcher::Batcher(const Embedder& embedder, BatcherOptions options,
+                 std::function<void(int64_t, int64_t, double)> on_batch)
+    : embedder_(embedder),
+      options_(options),
+      on_batch_(std::move(on_batch)),
+      thread_([this] { run(); }) {}
+
+Batcher::~Batcher() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    has_work_.notify_all();
+  }
+  thread_.join();
+}
+
+void Batcher::wait_for_room(Request& request, std::unique_lock<std::mutex>& lock,
+                            const std::function<bool()>& is_cancelled) {
+  while (!request.failure && request.prepared_tokens > options_.max_batch_tokens) {
+    request.changed.wait_for(lock, kLookEvery);
+    if (is_cancelled()) throw CancelledError("the client has gone");
+  }
+}
+
+EmbeddedItems Batcher::embed(const std::vector<Item>& items, const PrepareOptions& options,
+                             const std::function<bool()>& is_cancelled) {
+  const auto shared = std::make_shared<Request>();
+  Request& request = *shared;
+  request.vectors.resize(items.size());
+  const Admission admission(*this, shared, static_cast<int64_t>(items.size()));
+  EmbeddedItems result;
+  for (size_t i = 0; i < items.size(); ++i) {
+    PreparedItem prepared;
+    try {
+      prepared = embedder_.preparer().prepare(items[i], options);
+    } catch (const Error& error) {
+      throw InputError(items.size() == 1 ? error.what()
+                                         : fmt::format("item {}: {}", i, error.what()));
+    }
+    const int64_t tokens = prepared.num_tokens();
+    result.num_tokens += tokens;
+    std::unique_lock lock(mutex_);
+    wait_for_room(request, lock, is_cancelled);
+    if (request.failure) std::rethrow_exception(request.failure);
+    request.prepared_tokens += tokens;
+    request.prepared.emplace_back(i, std::move(prepared));
+    has_work_.notify_one();
+  }
+  std::unique_lock lock(mutex_);
+  while (!request.failure && request.num_done < items.size()) {
+    request.changed.wait_for(lock, kLookEvery);
+    if (request.num_done < items.size() && is_cancelled()) {
+      throw CancelledError("the client has gone");
+    }
+  }
+  if (request.failure) std::rethrow_exception(request.failure);
+  result.vectors = std::move(request.vectors);
+  return result;
+}
+
+/// Takes one item of each request in turn until the batch is full.
+std::vector<Batcher::Place> Batcher::take_batch(std::vector<PreparedItem>& items, int64_t& tokens) {
+  std::vector<Place> places;
+  size_t num_passed = 0;  // requests in a row that had nothing
+  while (num_passed < requests_.size()) {
+    const std::shared_ptr<Request> request = requests_.front();
+    if (!request->prepared.empty()) {
+      const int64_t item_tokens = request->prepared.front().second.num_tokens();
+      if (!items.empty() && tokens + item_tokens > options_.max_batch_tokens) break;
+      tokens += item_tokens;
+      request->prepared_tokens -= item_tokens;
+      places.emplace_back(request, request->prepared.front().first);
+      items.push_back(std::move(request->prepared.front().second));
+      request->prepared.pop_front();
+      num_passed = 0;
+    } else {
+      ++num_passed;
+    }
+    requests_.splice(requests_.end(), requests_, requests_.begin());
+  }
+  return places;
+}
+
+void Batcher::run() {
+  while (true) {
+    std::vector<PreparedItem> items;
+    int64_t tokens = 0;
+    std::vector<Place> places;
+    {
+      std::unique_lock lock(mutex_);
+      const auto has_items = [&] {
+        return std::any_of(requests_.begin(), requests_.end(),
+                           [](const auto& request) { return !request->prepared.empty(); });
+      };
+      has_work_.wait(lock, [&] { return stopping_ || has_items(); });
+      if (!has_items()) return;  // stopping, and nothing is left
+      places = take_batch(items, tokens);
+    }
+    const auto started = std::chrono::steady_clock::now();
+    std::vector<std::vector<float>> vectors;
+    std::exception_ptr failure;
+    try {
+      vectors = embedder_.embed_prepared(items);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+    if (on_batch_) on_batch_(static_cast<int64_t>(items.size()), tokens, seconds.count());
+    const std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < places.size(); ++i) {
+      auto& [request, number] = places[i];
+      if (failure) {
+        request->failure = failure;
+      } else {
+        request->vectors[number] = std::move(vectors[i]);
+        ++request->num_done;
+      }
+      request->changed.notify_all();
+    }
+  }
+}
+
+}  // namespace e5v
