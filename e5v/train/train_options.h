@@ -66,6 +66,8 @@ struct TrainOptions {
   int64_t keep_checkpoints = 2;
   /// Steps between evaluations of the held-out file.
   int64_t eval_every = 50;
+  /// Rows of the held-out file that each of them looks at, from its begin; 0 = all.
+  int64_t eval_rows = 2048;
 
   LoraOptions lora;
   ContrastiveOptions loss;

@@ -26,7 +26,8 @@ namespace e5v {
 namespace {
 
 /// Options that may differ between a run and its continuation: they do not change its numbers.
-constexpr const char* kFreeOptions[] = {"save_every", "keep_checkpoints", "eval_every"};
+constexpr const char* kFreeOptions[] = {"save_every", "keep_checkpoints", "eval_every",
+                                        "eval_rows"};
 
 enum class Kind : int64_t { kAnchor, kPositive, kNegative };
 
@@ -256,12 +257,12 @@ struct Trainer::Impl {
         lines.push_back(data.line_of(batch.rows[i]));
       }
     }
-    throw Error(
-        fmt::format("step {}: the {} is {}, expected a finite number; rows at lines {}{} of {}; "
-                    "nothing of this "
-                    "step was applied; a smaller learning rate?",
-                    step, what, value, fmt::join(lines, ", "),
-                    lines.size() == kMaxNamed ? ", …" : "", files.data.native()));
+    throw Error(fmt::format(
+        "step {}: the {} is {}, expected a finite number; rows at lines {}{} of {}; "
+        "nothing of this "
+        "step was applied; a smaller learning rate?",
+        step, what, std::isnan(value) ? "nan" : fmt::format("{}", value), fmt::join(lines, ", "),
+        lines.size() == kMaxNamed ? ", …" : "", files.data.native()));
   }
 
   void save_checkpoint(int64_t step) {
@@ -276,10 +277,12 @@ struct Trainer::Impl {
     ranks.barrier();
   }
 
-  /// Means over the whole batches of the held-out file (of all of it, if it is smaller than one).
+  /// Means over the whole batches of the held-out file's first `eval_rows` rows (over all of these,
+  /// if they are fewer than a batch).
   Evaluation evaluate() {
     const at::NoGradGuard no_grad;
-    const auto size = static_cast<int64_t>(eval_data->size());
+    auto size = static_cast<int64_t>(eval_data->size());
+    if (options.eval_rows > 0) size = std::min(size, options.eval_rows);
     const int64_t batch_size = std::min(options.batch_size, size);
     const int64_t num_batches = size / batch_size;
     Evaluation mean;
