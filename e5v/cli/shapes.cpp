@@ -38,7 +38,8 @@ void register_shapes(CLI::App& app, CommandContext& context) {
       "Everything is known about these pictures, so that they can show what a model understands.\n"
       "Parts: rand (pictures and captions), hard (groups of four captions of the same words),\n"
       "composed (a picture and an instruction find another picture), text (captions drawn as\n"
-      "pictures), triplets (for e5v train) and questions.");
+      "pictures), triplets (for e5v train), questions, and, where asked for, conversations (to\n"
+      "pretrain a model on).");
   auto shapes = std::make_shared<ShapesCommand>();
   CliOptionRegistry registry(*command);
   shapes->options.register_options(registry);

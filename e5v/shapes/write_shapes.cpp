@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "e5v/base/json.h"
 #include "e5v/base/random.h"
 #include "e5v/image/encode_png.h"
+#include "e5v/shapes/conversation.h"
 #include "e5v/shapes/draw_scene.h"
 #include "e5v/shapes/draw_text.h"
 #include "e5v/shapes/gallery.h"
@@ -26,9 +28,17 @@ constexpr int64_t kMaxScenes = 100'000, kMinSide = 24, kMaxSide = 1024;
 constexpr int64_t kTextSideFactor = 3, kQuestionsPerScene = 4;
 
 /// In the order of kPartNames: a part's number is in the seeds of its draws.
-enum class Part : uint64_t { kRand, kHard, kComposed, kText, kTriplets, kQuestions };
-constexpr std::array<std::string_view, 6> kPartNames = {"rand", "hard",     "composed",
-                                                        "text", "triplets", "questions"};
+enum class Part : uint64_t {
+  kRand,
+  kHard,
+  kComposed,
+  kText,
+  kTriplets,
+  kQuestions,
+  kConversations
+};
+constexpr std::array<std::string_view, 7> kPartNames = {
+    "rand", "hard", "composed", "text", "triplets", "questions", "conversations"};
 
 constexpr std::array<std::string_view, 7> kEditKindNames = {"color", "shape",  "size", "background",
                                                             "swap",  "remove", "add"};
@@ -51,11 +61,11 @@ void make_folder(const fs::path& path) {
   if (error) throw FileError(path.native(), "cannot create", error.message());
 }
 
-Json words_of(std::string_view text) {
-  Json words = Json::array();
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
   std::string word;
   for (const char c : text) {
-    if (c >= 'a' && c <= 'z') {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
       word += c;
     } else if (!word.empty()) {
       words.push_back(std::exchange(word, {}));
@@ -70,6 +80,21 @@ std::string csv_row(const CaptionTriplet& triplet) {
   return fmt::format("\"{}\",\"{}\",\"{}\"\n", triplet.anchor, triplet.positive, triplet.negative);
 }
 
+/// As LLaVA's instruction data has it, one object a line.
+std::string conversation_row(const SceneConversation& conversation, const std::string& image) {
+  Json turns = Json::array();
+  for (const SceneTurn& turn : conversation) {
+    const bool is_first = turns.empty();
+    turns.push_back(
+        {{"from", "human"},
+         {"value", is_first && !image.empty() ? "<image>\n" + turn.prompt : turn.prompt}});
+    turns.push_back({{"from", "gpt"}, {"value", turn.answer}});
+  }
+  Json row = {{"conversations", std::move(turns)}};
+  if (!image.empty()) row["image"] = image;
+  return row.dump() + "\n";
+}
+
 class ShapesWriter {
  public:
   ShapesWriter(fs::path folder, const ShapesOptions& options, const ProgressCallback& progress)
@@ -81,11 +106,12 @@ class ShapesWriter {
 
   void write() const {
     make_folder(folder_);
-    if (has(Part::kRand) || has(Part::kQuestions)) {
+    if (has(Part::kRand) || has(Part::kQuestions) || has(Part::kConversations)) {
       SplitMix64 random = draws_of(Part::kRand);
       const auto gallery = random_gallery(options_.scenes, options_.split, random);
       if (has(Part::kRand)) write_gallery(Part::kRand, gallery);
       if (has(Part::kQuestions)) write_questions(gallery);
+      if (has(Part::kConversations)) write_conversations(gallery);
     }
     if (has(Part::kHard)) {
       SplitMix64 random = draws_of(Part::kHard);
@@ -224,6 +250,38 @@ class ShapesWriter {
       advance();
     }
     file.commit();
+  }
+
+  void write_conversations(const std::vector<CaptionedScene>& gallery) const {
+    SplitMix64 random = draws_of(Part::kConversations);
+    AtomicFile texts(folder_ / "text_conversations.jsonl");
+    AtomicFile pictures(folder_ / "picture_conversations.jsonl");
+    AtomicFile names(folder_ / "picture_words.jsonl");
+    AtomicFile captions(folder_ / "picture_captions.jsonl");
+    std::set<std::string> words;
+    const auto write = [&](AtomicFile& file, const SceneConversation& turns, std::string image) {
+      file.write(conversation_row(turns, image));
+      for (const SceneTurn& turn : turns) {
+        for (std::string& word : words_of(turn.prompt)) words.insert(std::move(word));
+        for (std::string& word : words_of(turn.answer)) words.insert(std::move(word));
+      }
+    };
+    for (size_t i = 0; i < gallery.size(); ++i) {
+      const Scene& scene = gallery[i].scene;
+      const std::string image = fmt::format("rand/images/{:06}.png", i);
+      write(texts, random_text_conversation(options_.split, random), "");
+      write(pictures, describe_picture(scene, random), image);
+      write(pictures, question_picture(scene, random), image);
+      write(names, name_picture(scene, random), image);
+      const Json pair = {{"anchor", {{"image", image}}}, {"positive", gallery[i].caption}};
+      captions.write(pair.dump() + "\n");
+      advance();
+    }
+    texts.commit();
+    pictures.commit();
+    names.commit();
+    captions.commit();
+    write_file(folder_ / "words.txt", fmt::format("{}\n", fmt::join(words, "\n")));
   }
 
   void advance() const {

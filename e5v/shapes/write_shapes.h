@@ -42,6 +42,13 @@ struct ShapesOptions {
 ///                                that contradicts both
 ///   questions.jsonl              {"image", "caption", "questions": [{"kind", "question",
 ///                                "answer"}, …]}, the pictures being rand's
+///   text_conversations.jsonl     (part "conversations", not written unless asked for) what a model
+///   picture_conversations.jsonl  of this world is pretrained on, as LLaVA's instruction data has
+///   picture_words.jsonl          it: about texts; questions and descriptions of rand's pictures;
+///   and
+///                                one word for each of these
+///   words.txt                    every word in them
+///   picture_captions.jsonl       rand's pictures and captions as rows of training data
 ///
 /// Every scene of a folder, also the targets of edits and the members of groups, is of `split`.
 /// Pictures are side x side PNG files. The folder must be new or empty and appears when complete.

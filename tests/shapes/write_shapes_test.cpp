@@ -146,6 +146,51 @@ TEST(WriteShapesTest, TripletsAndQuestionsAreOneALine) {
   }
 }
 
+TEST(WriteShapesTest, ConversationsAreLlavas) {
+  const TemporaryFolder folder;
+  ShapesOptions options = options_of(SceneSplit::kTrain, 200);
+  options.parts = {"rand", "conversations"};
+  write_shapes(folder / "shapes", options);
+  const struct {
+    const char* file;
+    size_t num_rows;
+    bool has_images;
+  } kFiles[] = {{"text_conversations.jsonl", 200, false},
+                {"picture_conversations.jsonl", 400, true},
+                {"picture_words.jsonl", 200, true}};
+  for (const auto& [file, num_rows, has_images] : kFiles) {
+    const auto rows = lines_of(read_file(folder / "shapes" / file));
+    EXPECT_EQ(rows.size(), num_rows);
+    std::set<size_t> lengths;
+    for (const std::string& line : rows) {
+      const Json row = parse_json(line, file);
+      const Json& turns = row["conversations"];
+      lengths.insert(turns.size());
+      for (size_t i = 0; i < turns.size(); ++i) {
+        EXPECT_EQ(turns[i]["from"], i % 2 == 0 ? "human" : "gpt");
+        EXPECT_FALSE(turns[i]["value"].get<std::string>().empty());
+      }
+      EXPECT_EQ(row.contains("image"), has_images);
+      EXPECT_EQ(turns[0]["value"].get<std::string>().starts_with("<image>\n"), has_images);
+      if (has_images) {
+        EXPECT_TRUE(fs::exists(folder / "shapes" / row["image"].get<std::string>()));
+      }
+    }
+    EXPECT_EQ(lengths.size(), file == std::string("picture_words.jsonl") ? 1u : 2u);
+  }
+}
+
+TEST(WriteShapesTest, TheWordsOfConversationsAreListed) {
+  const TemporaryFolder folder;
+  ShapesOptions options = options_of(SceneSplit::kTrain, 3000);
+  options.parts = {"conversations"};
+  write_shapes(folder / "shapes", options);
+  const auto words = lines_of(read_file(folder / "shapes" / "words.txt"));
+  EXPECT_THAT(words, testing::IsSupersetOf({"Summary", "above", "background", "desribe", "disc",
+                                            "image", "sentence", "small", "word", "yes"}));
+  EXPECT_LT(words.size(), 120u);
+}
+
 TEST(WriteShapesTest, SplitsShareNoCaptionsWords) {
   const TemporaryFolder folder;
   std::map<std::vector<std::string>, std::string> split_of_words;
