@@ -130,6 +130,10 @@ void LoraOptions::validate() const {
 }
 
 void TrainOptions::register_options(OptionRegistry& registry) {
+  registry.add("objective", objective,
+               {{"contrastive", TrainingObjective::kContrastive},
+                {"language", TrainingObjective::kLanguage}},
+               "Triplets, or the answers of conversations");
   registry.add("prompts", prompts,
                {{"clean", PromptMode::kClean}, {"paper-code", PromptMode::kPaperCode}},
                "The prompts of embedding, or the published script's own");
