@@ -1,6 +1,7 @@
 """The same training step in transformers and torch, to stand beside `e5v train`'s metrics.jsonl.
 
-    python3 benchmarks/train/peer_train_step.py [--steps 3] [--rows 48] [--tokens 32]
+    python3 benchmarks/train/peer_train_step.py [--steps 3] [--rows 48] [--tokens 32] [--dropout 0.05]
+                                                [--no-checkpointing]
 
 A language model of the 1b preset's shape in bf16 with random weights, LoRA of rank 64 by hand on all seven projections
 (float32 masters, bf16 products), gradient checkpointing, AdamW; rows of three texts. Prints tokens per second of each
@@ -16,14 +17,14 @@ from transformers import LlamaConfig, LlamaModel
 
 
 class LoraLinear(torch.nn.Module):
-    def __init__(self, base, rank=64, alpha=16):
+    def __init__(self, base, dropout, rank=64, alpha=16):
         super().__init__()
-        self.base, self.scale = base, alpha / rank
+        self.base, self.dropout, self.scale = base, dropout, alpha / rank
         self.a = torch.nn.Parameter(torch.randn(rank, base.in_features) / base.in_features**0.5)
         self.b = torch.nn.Parameter(torch.zeros(base.out_features, rank))
 
     def forward(self, x):
-        dropped = torch.nn.functional.dropout(x, 0.05)
+        dropped = torch.nn.functional.dropout(x, self.dropout)
         return self.base(x) + dropped @ self.a.to(x.dtype).T @ (self.scale * self.b).to(x.dtype).T
 
 
@@ -32,6 +33,8 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rows", type=int, default=48)
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--no-checkpointing", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -53,11 +56,12 @@ def main():
     for name, module in list(model.named_modules()):
         if isinstance(module, torch.nn.Linear):
             parent, _, last = name.rpartition(".")
-            lora = LoraLinear(module)
+            lora = LoraLinear(module, options.dropout)
             setattr(model.get_submodule(parent), last, lora)
             trained += [lora.a, lora.b]
-    model.gradient_checkpointing_enable()
-    model.enable_input_require_grads()
+    if not options.no_checkpointing:
+        model.gradient_checkpointing_enable()
+        model.enable_input_require_grads()
     model.train()
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
     for step in range(options.steps):

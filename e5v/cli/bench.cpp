@@ -141,7 +141,6 @@ ProductKind product_kind(std::string_view precision) {
 }
 
 void BenchCommand::run(const CommandContext& context) const {
-  if (embedder.options.model.empty()) throw ConfigError("--model is required");
   if (repetitions < 1)
     throw ConfigError(fmt::format("'repetitions' is {}, expected > 0", repetitions));
   const Embedder loaded = embedder.load(context);
@@ -199,7 +198,10 @@ void register_bench(CLI::App& app, CommandContext& context) {
   registry.add("texts", bench->texts, "A batch of texts, as NUMBERxTOKENS; may be repeated");
   registry.add("photo", bench->photo, "Width x height of the picture, or none");
   registry.add("repetitions", bench->repetitions, "Times that each batch is measured");
-  command->callback([bench, &context] { bench->run(context); });
+  command->callback([bench, &context] {
+    bench->embedder.choose_model();
+    bench->run(context);
+  });
 }
 
 }  // namespace e5v

@@ -28,7 +28,6 @@ struct EmbedCommand {
 };
 
 void EmbedCommand::validate() const {
-  if (embedder.options.model.empty()) throw ConfigError("--model is required");
   if (input.empty()) throw ConfigError("--input is required");
   if (output != "-") EmbeddingFileOptions{.path = output, .fingerprint = {}}.validate();
   if (resume && (input == "-" || output == "-")) {
@@ -155,7 +154,10 @@ void register_embed(CLI::App& app, CommandContext& context) {
   registry.add("on-error", embed->on_error, {{"stop", OnError::kStop}, {"skip", OnError::kSkip}},
                "What to do with items that cannot be embedded");
   embed->embedder.register_options(registry);
-  command->callback([embed, &context] { embed->run(context); });
+  command->callback([embed, &context] {
+    embed->embedder.choose_model();
+    embed->run(context);
+  });
 }
 
 }  // namespace e5v

@@ -1,12 +1,14 @@
 #include "e5v/cli/embedder_flags.h"
 
 #include "e5v/base/progress.h"
+#include "e5v/cli/default_model.h"
 
 namespace e5v {
 
 void EmbedderFlags::register_options(CliOptionRegistry& registry) {
   registry.add("model", options.model,
-               "Checkpoint folder: config.json, tokenizer.json, safetensors");
+               "Checkpoint folder: config.json, tokenizer.json, safetensors; else E5V_MODEL or the "
+               "built-in miniature");
   registry.add("adapter", options.adapter, "PEFT LoRA adapter to merge on load");
   registry.add("precision", options.precision,
                {{"auto", Precision::kAuto},
@@ -34,6 +36,10 @@ void EmbedderFlags::register_options(CliOptionRegistry& registry) {
                "Let control tokens in texts be control tokens");
   registry.add("truncate", options.prepare.truncate,
                "Cut texts that are longer than the model allows");
+}
+
+void EmbedderFlags::choose_model() {
+  if (options.model.empty()) options.model = default_model();
 }
 
 Embedder EmbedderFlags::load(const CommandContext& context) const {

@@ -16,6 +16,9 @@ struct EmbedderFlags {
   /// --task, --prompt, --image-processing, --exif, --allow-special and --truncate.
   void register_options(CliOptionRegistry& registry);
 
+  /// Puts default_model() where --model was not given. Throws ConfigError if there is none.
+  void choose_model();
+
   /// Loads the model with progress and warnings on stderr.
   Embedder load(const CommandContext& context) const;
 };

@@ -3,6 +3,7 @@
 
 #include "e5v/base/npy.h"
 #include "e5v/cli/commands.h"
+#include "e5v/cli/default_model.h"
 #include "e5v/image/decode.h"
 #include "e5v/image/image_processor.h"
 #include "e5v/model/config.h"
@@ -61,7 +62,8 @@ void register_preprocess(CLI::App& app, CommandContext& context) {
                   "tiles.npy is float32 [tiles, 3, side, side], the whole picture first. Prints\n"
                   "the chosen resolution and how many tokens stand for the picture.");
   auto preprocess = std::make_shared<PreprocessCommand>();
-  command->add_option("--model", preprocess->model, "Model folder")->required();
+  command->add_option("--model", preprocess->model,
+                      "Model folder; else E5V_MODEL or the built-in miniature");
   command->add_option("--image", preprocess->image, "JPEG, PNG, WebP, GIF or BMP file")->required();
   command->add_option("--output", preprocess->output, ".npy file to write")->required();
   CliOptionRegistry registry(*command);
@@ -70,7 +72,10 @@ void register_preprocess(CLI::App& app, CommandContext& context) {
                "Padding and resizing as transformers does today, or as 4.41 did for the paper");
   registry.add("exif", preprocess->decode.apply_exif_orientation,
                "Turn the picture as its EXIF orientation says");
-  command->callback([preprocess, &context] { preprocess->run(context); });
+  command->callback([preprocess, &context] {
+    if (preprocess->model.empty()) preprocess->model = default_model();
+    preprocess->run(context);
+  });
 }
 
 }  // namespace e5v

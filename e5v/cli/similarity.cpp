@@ -67,7 +67,6 @@ std::string matrix_text(const std::vector<std::string>& names,
 }
 
 void SimilarityCommand::run(const CommandContext& context) const {
-  if (embedder.options.model.empty()) throw ConfigError("--model is required");
   std::vector<Item> inputs;
   for (const std::string& argument : items) inputs.push_back(item_of_argument(argument));
   const auto vectors = embedder.load(context).embed(inputs);
@@ -96,7 +95,10 @@ void register_similarity(CLI::App& app, CommandContext& context) {
   command->add_option("items", similarity->items, "Texts and paths of pictures")->required();
   CliOptionRegistry registry(*command);
   similarity->embedder.register_options(registry);
-  command->callback([similarity, &context] { similarity->run(context); });
+  command->callback([similarity, &context] {
+    similarity->embedder.choose_model();
+    similarity->run(context);
+  });
 }
 
 }  // namespace e5v

@@ -6,6 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 #include "e5v/cli/commands.h"
+#include "e5v/cli/default_model.h"
 #include "e5v/embed/prepare.h"
 #include "e5v/model/config.h"
 #include "e5v/text/prompts.h"
@@ -67,14 +68,18 @@ void register_tokenize(CLI::App& app, CommandContext& context) {
       "One text a line in; one line of JSON out: {\"text\", \"ids\", \"tokens\"}. Control tokens\n"
       "written out in a text are ordinary text unless --allow-special is given.");
   auto tokenize = std::make_shared<TokenizeCommand>();
-  command->add_option("--model", tokenize->model, "Folder with a tokenizer.json")->required();
+  command->add_option("--model", tokenize->model,
+                      "Folder with a tokenizer.json; else E5V_MODEL or the built-in miniature");
   CliOptionRegistry registry(*command);
   registry.add("allow-special", tokenize->allow_special,
                "Let control tokens in a text, such as <|eot_id|>, be control tokens");
   registry.add("template", tokenize->in_template,
                "Put each text into the task's prompt for this model first");
   registry.add("task", tokenize->task, "Whose prompt --template takes");
-  command->callback([tokenize, &context] { tokenize->run(context); });
+  command->callback([tokenize, &context] {
+    if (tokenize->model.empty()) tokenize->model = default_model();
+    tokenize->run(context);
+  });
 }
 
 }  // namespace e5v

@@ -2,12 +2,19 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/ranges.h>
+#include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
@@ -16,6 +23,32 @@
 
 namespace e5v {
 namespace {
+
+/// Every step needs the same large tensors: given back to the system in between, a quarter of the
+/// time goes into getting and clearing their pages anew.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_MAX, 0);  // M_MMAP_THRESHOLD goes to 32 MB only
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+}
+
+/// OpenMP's threads wait for each other in a loop, libgomp's for about 15 ms before they sleep: on
+/// a machine with other work that takes more time than the training. libgomp reads its settings
+/// when it is loaded, so the program begins anew with a shorter wait (0.1 ms) if nobody set one.
+void shorten_waits() {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  std::ifstream command_line("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> arguments;
+  for (std::string one; std::getline(command_line, one, '\0');) arguments.push_back(one);
+  if (arguments.empty() || ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0) != 0) return;
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error)
+    ::execv(program.c_str(),
+            pointers.data());  // returns only where it failed: then with long waits
+}
 
 struct TrainCommand {
   TrainFiles files;
@@ -40,12 +73,23 @@ struct TrainCommand {
     return options;
   }
 
+  /// In a small model the threads' meetings cost more than their work saves, much more where other
+  /// programs keep cores busy.
+  int64_t chosen_threads() const {
+    if (threads > 0) return threads;
+    constexpr double kFewestFlopsPerToken = 2 * 8e6;
+    const double flops = text_flops(LlavaConfig::load(files.model).text, 1, {1, 0});
+    return flops < kFewestFlopsPerToken ? 1 : usable_cores();
+  }
+
   void run(const CommandContext& context, const CLI::App& command) const {
     const TrainOptions options = merged(command);
     options.validate();
+    shorten_waits();
     const RankAddress address = RankAddress::from_environment();
     // Ranks on one machine share its cores, unless told otherwise.
-    at::set_num_threads(static_cast<int>(threads > 0 ? threads : usable_cores()));
+    at::set_num_threads(static_cast<int>(chosen_threads()));
+    keep_freed_memory();
     Ranks ranks(address, rank_timeout_s);
     Progress progress("train", ProgressUnit::kItems, context.quiet || !ranks.is_first());
     TrainCallbacks callbacks;
@@ -115,7 +159,8 @@ void register_train(CLI::App& app, CommandContext& context) {
   CliOptionRegistry registry(*command);
   registry.add("on-error", train->files.on_bad_row,
                {{"stop", OnBadRow::kStop}, {"skip", OnBadRow::kSkip}}, "What a bad row does");
-  registry.add("threads", train->threads, "Threads of this process; 0 = the usable cores");
+  registry.add("threads", train->threads,
+               "Threads of this process; 0 = the usable cores (a small model: 1)");
   registry.add("rank-timeout", train->rank_timeout_s,
                "Seconds to wait for other processes before giving up");
   train->flags.register_options(registry);

@@ -80,6 +80,39 @@ void map_with(Kernel kernel, const In* x, int64_t size, Out* out) {
                  [&](int64_t begin, int64_t end) { kernel(x + begin, end - begin, out + begin); });
 }
 
+template <class Gradient, class Kernel>
+void rms_norm_backward_with(Kernel kernel, const float* x, const float* weight, float eps,
+                            const Gradient* dy, int64_t num_rows, int64_t size, float* dx) {
+  for_each_range(num_rows, size, 1, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * size;
+    kernel(x + at, weight, eps, dy + at, end - begin, size, dx + at);
+  });
+}
+
+template <class T, class Kernel>
+void silu_mul_backward_with(Kernel kernel, const T* gate, const T* up, const T* dy, int64_t size,
+                            T* d_gate, T* d_up) {
+  for_each_range(size, 1, 64, [&](int64_t begin, int64_t end) {
+    kernel(gate + begin, up + begin, dy + begin, end - begin, d_gate + begin, d_up + begin);
+  });
+}
+
+template <class T, class Kernel>
+void silu_mul_apart_with(Kernel kernel, const T* gate, const T* up, int64_t size, T* out) {
+  for_each_range(size, 1, 64, [&](int64_t begin, int64_t end) {
+    kernel(gate + begin, up + begin, end - begin, out + begin);
+  });
+}
+
+template <class T, class Kernel>
+void drop_with(Kernel kernel, const T* x, const uint64_t* row_keys, uint32_t threshold, float keep,
+               int64_t num_rows, int64_t size, T* out) {
+  for_each_range(num_rows, size, 1, [&](int64_t begin, int64_t end) {
+    kernel(x + begin * size, row_keys + begin, threshold, keep, end - begin, size,
+           out + begin * size);
+  });
+}
+
 }  // namespace
 
 void rms_norm(const float* x, const float* weight, float eps, int64_t num_rows, int64_t size,
@@ -124,6 +157,34 @@ void silu_mul(const BFloat16* gate_up, int64_t num_tokens, int64_t size, BFloat1
   silu_mul_with(kernels().silu_mul_bf16, gate_up, num_tokens, size, out);
 }
 
+void rms_norm_backward(const float* x, const float* weight, float eps, const float* dy,
+                       int64_t num_rows, int64_t size, float* dx) {
+  rms_norm_backward_with(kernels().rms_norm_backward_f32, x, weight, eps, dy, num_rows, size, dx);
+}
+
+void rms_norm_backward(const float* x, const float* weight, float eps, const BFloat16* dy,
+                       int64_t num_rows, int64_t size, float* dx) {
+  rms_norm_backward_with(kernels().rms_norm_backward_bf16, x, weight, eps, dy, num_rows, size, dx);
+}
+
+void silu_mul_apart(const float* gate, const float* up, int64_t size, float* out) {
+  silu_mul_apart_with(kernels().silu_mul_apart_f32, gate, up, size, out);
+}
+
+void silu_mul_apart(const BFloat16* gate, const BFloat16* up, int64_t size, BFloat16* out) {
+  silu_mul_apart_with(kernels().silu_mul_apart_bf16, gate, up, size, out);
+}
+
+void silu_mul_backward(const float* gate, const float* up, const float* dy, int64_t size,
+                       float* d_gate, float* d_up) {
+  silu_mul_backward_with(kernels().silu_mul_backward_f32, gate, up, dy, size, d_gate, d_up);
+}
+
+void silu_mul_backward(const BFloat16* gate, const BFloat16* up, const BFloat16* dy, int64_t size,
+                       BFloat16* d_gate, BFloat16* d_up) {
+  silu_mul_backward_with(kernels().silu_mul_backward_bf16, gate, up, dy, size, d_gate, d_up);
+}
+
 void quick_gelu(const float* x, int64_t size, float* out) {
   map_with(kernels().quick_gelu_f32, x, size, out);
 }
@@ -146,6 +207,16 @@ void convert(const float* x, int64_t size, BFloat16* out) {
 
 void convert(const BFloat16* x, int64_t size, float* out) {
   map_with(kernels().convert_to_f32, x, size, out);
+}
+
+void drop(const float* x, const uint64_t* row_keys, uint32_t threshold, float keep,
+          int64_t num_rows, int64_t size, float* out) {
+  drop_with(kernels().drop_f32, x, row_keys, threshold, keep, num_rows, size, out);
+}
+
+void drop(const BFloat16* x, const uint64_t* row_keys, uint32_t threshold, float keep,
+          int64_t num_rows, int64_t size, BFloat16* out) {
+  drop_with(kernels().drop_bf16, x, row_keys, threshold, keep, num_rows, size, out);
 }
 
 void add_in_place(float* x, const float* y, int64_t size) {

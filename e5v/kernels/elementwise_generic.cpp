@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "e5v/base/random.h"
 #include "e5v/kernels/elementwise_kernels.h"
 
 namespace e5v {
@@ -61,6 +62,42 @@ void silu_mul_rows(const In* gate_up, int64_t num_tokens, int64_t size, Out* out
   }
 }
 
+template <class Gradient>
+void rms_norm_backward_rows(const float* x, const float* weight, float eps, const Gradient* dy,
+                            int64_t num_rows, int64_t size, float* dx) {
+  for (int64_t row = 0; row < num_rows; ++row, x += size, dy += size, dx += size) {
+    double squares = 0, products = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      squares += static_cast<double>(x[i]) * x[i];
+      products += static_cast<double>(x[i]) * to_float(dy[i]) * weight[i];
+    }
+    const float factor = 1.0f / std::sqrt(static_cast<float>(squares / size) + eps);
+    const float pull = factor * factor * static_cast<float>(products / size);
+    for (int64_t i = 0; i < size; ++i) {
+      dx[i] = factor * (to_float(dy[i]) * weight[i] - x[i] * pull);
+    }
+  }
+}
+
+template <class T>
+void silu_mul_apart(const T* gate, const T* up, int64_t size, T* out) {
+  for (int64_t i = 0; i < size; ++i) {
+    const float g = to_float(gate[i]);
+    assign(out[i], g / (1.0f + std::exp(-g)) * to_float(up[i]));
+  }
+}
+
+template <class T>
+void silu_mul_backward_all(const T* gate, const T* up, const T* dy, int64_t size, T* d_gate,
+                           T* d_up) {
+  for (int64_t i = 0; i < size; ++i) {
+    const float g = to_float(gate[i]), u = to_float(up[i]), d = to_float(dy[i]);
+    const float s = 1.0f / (1.0f + std::exp(-g));
+    assign(d_gate[i], d * u * s * (1.0f + g * (1.0f - s)));
+    assign(d_up[i], d * g * s);
+  }
+}
+
 template <class T>
 void quick_gelu_all(const T* x, int64_t size, T* out) {
   for (int64_t i = 0; i < size; ++i) {
@@ -80,6 +117,18 @@ void gelu_erf_all(const T* x, int64_t size, T* out) {
 template <class In, class Out>
 void convert_all(const In* x, int64_t size, Out* out) {
   for (int64_t i = 0; i < size; ++i) assign(out[i], to_float(x[i]));
+}
+
+template <class T>
+void drop_rows(const T* x, const uint64_t* row_keys, uint32_t threshold, float keep,
+               int64_t num_rows, int64_t size, T* out) {
+  for (int64_t row = 0; row < num_rows; ++row, x += size, out += size) {
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t lane = i % 4;
+      const uint64_t bits = mix64(row_keys[row] + static_cast<uint64_t>(i - lane)) >> (16 * lane);
+      assign(out[i], to_float(x[i]) * ((bits & 0xffff) < threshold ? 0.0f : keep));
+    }
+  }
 }
 
 void add_all(float* x, const float* y, int64_t size) {

@@ -19,6 +19,17 @@ struct ElementwiseKernels {
                           int64_t num_tokens, int64_t num_heads, int64_t head_size);
   template <class In, class Out>
   using SiluMul = void (*)(const In* gate_up, int64_t num_tokens, int64_t size, Out* out);
+  template <class Gradient>
+  using RmsNormBackward = void (*)(const float* x, const float* weight, float eps,
+                                   const Gradient* dy, int64_t num_rows, int64_t size, float* dx);
+  template <class T>
+  using SiluMulApart = void (*)(const T* gate, const T* up, int64_t size, T* out);
+  template <class T>
+  using Drop = void (*)(const T* x, const uint64_t* row_keys, uint32_t threshold, float keep,
+                        int64_t num_rows, int64_t size, T* out);
+  template <class T>
+  using SiluMulBackward = void (*)(const T* gate, const T* up, const T* dy, int64_t size, T* d_gate,
+                                   T* d_up);
   template <class In, class Out>
   using Map = void (*)(const In* x, int64_t size, Out* out);
 
@@ -38,6 +49,14 @@ struct ElementwiseKernels {
   Map<float, BFloat16> convert_to_bf16;
   Map<BFloat16, float> convert_to_f32;
   void (*add_in_place)(float* x, const float* y, int64_t size);
+  RmsNormBackward<float> rms_norm_backward_f32;
+  RmsNormBackward<BFloat16> rms_norm_backward_bf16;
+  SiluMulApart<float> silu_mul_apart_f32;
+  SiluMulApart<BFloat16> silu_mul_apart_bf16;
+  SiluMulBackward<float> silu_mul_backward_f32;
+  SiluMulBackward<BFloat16> silu_mul_backward_bf16;
+  Drop<float> drop_f32;
+  Drop<BFloat16> drop_bf16;
 };
 
 extern const ElementwiseKernels kGenericElementwise;
@@ -52,7 +71,10 @@ extern const ElementwiseKernels kAvx512Elementwise;
         silu_mul_rows<float, float>, silu_mul_rows<float, BFloat16>,                        \
         silu_mul_rows<BFloat16, BFloat16>, quick_gelu_all<float>, quick_gelu_all<BFloat16>, \
         gelu_erf_all<float>, gelu_erf_all<BFloat16>, convert_all<float, BFloat16>,          \
-        convert_all<BFloat16, float>, add_all                                               \
+        convert_all<BFloat16, float>, add_all, rms_norm_backward_rows<float>,               \
+        rms_norm_backward_rows<BFloat16>, silu_mul_apart<float>, silu_mul_apart<BFloat16>,  \
+        silu_mul_backward_all<float>, silu_mul_backward_all<BFloat16>, drop_rows<float>,    \
+        drop_rows<BFloat16>                                                                 \
   }
 
 }  // namespace e5v

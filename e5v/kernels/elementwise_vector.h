@@ -132,6 +132,70 @@ void silu_mul_rows(const In* gate_up, int64_t num_tokens, int64_t size, Out* out
   }
 }
 
+/// Σ x · weight · dy.
+template <class Gradient>
+inline float sum_of_products(const float* x, const float* weight, const Gradient* dy,
+                             int64_t size) {
+  Floats total = {};
+  for_each_vector(
+      size, [&](int64_t i) { total += load(x + i) * load(weight + i) * load(dy + i); },
+      [&](int64_t i, int64_t count) {
+        total += load_part(x + i, count) * load_part(weight + i, count) * load_part(dy + i, count);
+      });
+  return sum(total);
+}
+
+template <class Gradient>
+void rms_norm_backward_rows(const float* x, const float* weight, float eps, const Gradient* dy,
+                            int64_t num_rows, int64_t size, float* dx) {
+  for (int64_t row = 0; row < num_rows; ++row, x += size, dy += size, dx += size) {
+    const float factor = 1.0f / __builtin_sqrtf(sum_of_squares(x, 0, size) / size + eps);
+    const float pull = factor * factor * sum_of_products(x, weight, dy, size) / size;
+    for_each_vector(
+        size,
+        [&](int64_t i) {
+          store(dx + i, factor * (load(dy + i) * load(weight + i) - load(x + i) * pull));
+        },
+        [&](int64_t i, int64_t count) {
+          store_part(dx + i,
+                     factor * (load_part(dy + i, count) * load_part(weight + i, count) -
+                               load_part(x + i, count) * pull),
+                     count);
+        });
+  }
+}
+
+template <class T>
+void silu_mul_apart(const T* gate, const T* up, int64_t size, T* out) {
+  const auto product = [](Floats g, Floats u) { return g * sigmoid(g) * u; };
+  for_each_vector(
+      size, [&](int64_t i) { store(out + i, product(load(gate + i), load(up + i))); },
+      [&](int64_t i, int64_t count) {
+        store_part(out + i, product(load_part(gate + i, count), load_part(up + i, count)), count);
+      });
+}
+
+template <class T>
+void silu_mul_backward_all(const T* gate, const T* up, const T* dy, int64_t size, T* d_gate,
+                           T* d_up) {
+  const auto of_gate = [](Floats g, Floats s, Floats u, Floats d) {
+    return d * u * s * (1.0f + g * (1.0f - s));
+  };
+  for_each_vector(
+      size,
+      [&](int64_t i) {
+        const Floats g = load(gate + i), u = load(up + i), d = load(dy + i), s = sigmoid(g);
+        store(d_gate + i, of_gate(g, s, u, d));
+        store(d_up + i, d * g * s);
+      },
+      [&](int64_t i, int64_t count) {
+        const Floats g = load_part(gate + i, count), u = load_part(up + i, count),
+                     d = load_part(dy + i, count), s = sigmoid(g);
+        store_part(d_gate + i, of_gate(g, s, u, d), count);
+        store_part(d_up + i, d * g * s, count);
+      });
+}
+
 template <class T>
 void quick_gelu_all(const T* x, int64_t size, T* out) {
   map(x, size, out, [](Floats value) { return value * sigmoid(value * 1.702f); });
@@ -159,6 +223,39 @@ void gelu_erf_all(const T* x, int64_t size, T* out) {
 template <class In, class Out>
 void convert_all(const In* x, int64_t size, Out* out) {
   map(x, size, out, [](Floats value) { return value; });
+}
+
+/// 64 bits for every four elements of a vector.
+typedef uint64_t Draws __attribute__((vector_size(2 * E5V_VECTOR_WIDTH)));
+
+/// mix64 of base/random.h.
+inline Draws mix(Draws value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+template <class T>
+void drop_rows(const T* x, const uint64_t* row_keys, uint32_t threshold, float keep,
+               int64_t num_rows, int64_t size, T* out) {
+#if E5V_VECTOR_WIDTH == 16
+  constexpr Draws kPlaces = {0, 4, 8, 12};
+#else
+  constexpr Draws kPlaces = {0, 4};
+#endif
+  for (int64_t row = 0; row < num_rows; ++row, x += size, out += size) {
+    const auto factors = [&](int64_t i) {
+      const auto bits =
+          reinterpret_cast<HalfWords>(mix(kPlaces + (row_keys[row] + static_cast<uint64_t>(i))));
+      return __builtin_convertvector(bits, Words) < threshold ? Floats{} : broadcast(keep);
+    };
+    for_each_vector(
+        size, [&](int64_t i) { store(out + i, load(x + i) * factors(i)); },
+        [&](int64_t i, int64_t count) {
+          store_part(out + i, load_part(x + i, count) * factors(i), count);
+        });
+  }
 }
 
 void add_all(float* x, const float* y, int64_t size) {

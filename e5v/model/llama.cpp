@@ -80,9 +80,9 @@ at::Tensor Llama::embed_tokens(const at::Tensor& ids) const {
   return at::embedding(embed_tokens_, ids).to(at::kFloat);
 }
 
-at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
-                          const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                          const Observer& observer) const {
+at::Tensor Llama::run_layers(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
+                             const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
+                             bool last_tokens_only, const Observer& observer) const {
   const LlamaContext context{
       .cu_seqlens = cu_seqlens,
       .last_token_index = (cu_seqlens.slice(0, 1).to(at::kLong) - 1).to(inputs_embeds.device()),
@@ -91,15 +91,33 @@ at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& pos
   at::Tensor x = inputs_embeds;  // [T, D]
   if (observer) observer(0, x);
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const bool last_tokens_only = !observer && i + 1 == layers_.size();
-    const auto layer = [&layer = layers_[i], context, last_tokens_only](const at::Tensor& states) {
-      return layer.forward(states, context, last_tokens_only);
+    const bool last_only = last_tokens_only && i + 1 == layers_.size();
+    const auto layer = [&layer = layers_[i], context, last_only](const at::Tensor& states) {
+      return layer.forward(states, context, last_only);
     };
     x = recompute_layers_ ? recompute(layer, x) : layer(x);
     if (observer) observer(static_cast<int64_t>(i) + 1, x);
   }
-  if (observer) x = x.index_select(0, context.last_token_index);
+  return x;
+}
+
+at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
+                          const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
+                          const Observer& observer) const {
+  at::Tensor x =
+      run_layers(inputs_embeds, position_ids, cu_seqlens, compute_dtype, !observer, observer);
+  if (observer) {
+    x = x.index_select(0, (cu_seqlens.slice(0, 1).to(at::kLong) - 1).to(x.device()));
+  }
   return norm_.forward(x);  // [B, D]
+}
+
+at::Tensor Llama::forward_tokens(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
+                                 const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
+                                 const at::Tensor& rows) const {
+  const at::Tensor x =
+      run_layers(inputs_embeds, position_ids, cu_seqlens, compute_dtype, false, nullptr);
+  return norm_.forward(x.index_select(0, rows.to(x.device())));  // [R, D]
 }
 
 }  // namespace e5v

@@ -59,6 +59,12 @@ class Llama {
   /// its gradient is due.
   void set_recompute_layers(bool recompute) { recompute_layers_ = recompute; }
 
+  /// The states of the tokens at `rows` [R] int64, after the final norm: [R, D] fp32. Every layer
+  /// computes every token; what else is as in `forward`.
+  at::Tensor forward_tokens(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
+                            const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
+                            const at::Tensor& rows) const;
+
   /// Called with (layer, hidden states) after each layer, 0 being the embeddings.
   using Observer = std::function<void(int64_t layer, const at::Tensor& hidden_states)>;
 
@@ -72,6 +78,11 @@ class Llama {
                      const Observer& observer = nullptr) const;
 
  private:
+  /// The states after the last layer, of the last tokens only or of all.
+  at::Tensor run_layers(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
+                        const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
+                        bool last_tokens_only, const Observer& observer) const;
+
   TextConfig config_;
   RotaryEmbedding rotary_;
   at::Tensor embed_tokens_;  // [rows, D], in the checkpoint's dtype and number of rows

@@ -91,14 +91,24 @@ at::Tensor LlavaNext::splice(const PackedBatch& batch, const at::Tensor& image_f
   return embeds.index_copy(0, places, image_features);
 }
 
-at::Tensor LlavaNext::forward(const PackedBatch& batch) const {
+at::Tensor LlavaNext::embed(const PackedBatch& batch) const {
   at::Tensor image_features;
   if (!batch.images.empty()) {
     image_features = pack_image_features(encode_tiles(batch.pixel_values), batch.images);
   }
-  const at::Tensor embeds = splice(batch, image_features);
+  return splice(batch, image_features);
+}
+
+at::Tensor LlavaNext::forward(const PackedBatch& batch) const {
   return language_model_
-      .forward(embeds, batch.position_ids.to(device_), batch.cu_seqlens, compute_dtype_)
+      .forward(embed(batch), batch.position_ids.to(device_), batch.cu_seqlens, compute_dtype_)
+      .to(at::kCPU);
+}
+
+at::Tensor LlavaNext::forward_tokens(const PackedBatch& batch, const at::Tensor& rows) const {
+  return language_model_
+      .forward_tokens(embed(batch), batch.position_ids.to(device_), batch.cu_seqlens,
+                      compute_dtype_, rows)
       .to(at::kCPU);
 }
 

@@ -57,6 +57,10 @@ class LlavaNext {
   /// itself (`batch.images` against `pixel_values` and negative ids).
   at::Tensor forward(const PackedBatch& batch) const;
 
+  /// The states of the tokens at `rows` [R] int64 instead: [R, D] fp32. What a language model's
+  /// head takes.
+  at::Tensor forward_tokens(const PackedBatch& batch, const at::Tensor& rows) const;
+
   // The stages of `forward`, in order.
 
   /// pixel_values [N, 3, S, S] -> projected features [N, P, D] fp32.
@@ -75,6 +79,9 @@ class LlavaNext {
   const Llama& language_model() const { return language_model_; }
 
  private:
+  /// Token embeddings with the features of the batch's own pictures.
+  at::Tensor embed(const PackedBatch& batch) const;
+
   LlavaConfig config_;
   at::ScalarType compute_dtype_ = at::kFloat;
   at::Device device_ = at::kCPU;

@@ -58,14 +58,56 @@ ModelPreset llava_next(std::string name, int64_t num_text_tokens, Json text, Jso
   return {std::move(name), std::move(config), num_text_tokens};
 }
 
+ModelPreset shapes_mini() {
+  const Json text = {{"architectures", Json::array({"LlamaForCausalLM"})},
+                     {"model_type", "llama"},
+                     {"hidden_act", "silu"},
+                     {"hidden_size", 128},
+                     {"intermediate_size", 384},
+                     {"num_hidden_layers", 4},
+                     {"num_attention_heads", 4},
+                     {"num_key_value_heads", 4},
+                     {"rms_norm_eps", 1e-5},
+                     {"rope_theta", 10000.0},
+                     {"max_position_embeddings", 512},
+                     {"tie_word_embeddings", false},
+                     {"bos_token_id", 1},
+                     {"eos_token_id", 2},
+                     {"pad_token_id", 0}};
+  const Json vision = {{"model_type", "clip_vision_model"},
+                       {"hidden_size", 128},
+                       {"intermediate_size", 384},
+                       {"num_hidden_layers", 4},
+                       {"num_attention_heads", 4},
+                       {"image_size", 48},
+                       {"patch_size", 8},
+                       {"projection_dim", 128}};
+  return {"shapes-mini",
+          {{"architectures", Json::array({"LlavaForConditionalGeneration"})},
+           {"model_type", "llava"},
+           {"ignore_index", -100},
+           {"image_token_index", 5},
+           {"pad_token_id", 0},
+           {"projector_hidden_act", "gelu"},
+           {"tie_word_embeddings", false},
+           {"transformers_version", "4.41.2"},
+           {"vision_feature_layer", -1},
+           {"vision_feature_select_strategy", "default"},
+           {"vision_config", vision},
+           {"text_config", text}},
+          0,
+          true};
+}
+
 }  // namespace
 
 const std::vector<std::string>& preset_names() {
-  static const std::vector<std::string> names = {"tiny", "1b", "e5v-8b"};
+  static const std::vector<std::string> names = {"tiny", "1b", "e5v-8b", "shapes-mini"};
   return names;
 }
 
 ModelPreset model_preset(std::string_view name) {
+  if (name == "shapes-mini") return shapes_mini();
   if (name == "tiny") {
     return llava_next("tiny", 492,
                       {{"hidden_size", 64},
@@ -109,6 +151,22 @@ ModelPreset model_preset(std::string_view name) {
 
 Json preprocessor_config_for(const Json& config) {
   const Json& tile = config.at("vision_config").at("image_size");
+  if (config.at("model_type") == "llava") {
+    // No resizing where pictures have the tower's size, and pixels from -1 to 1.
+    return {{"crop_size", {{"height", tile}, {"width", tile}}},
+            {"do_center_crop", true},
+            {"do_convert_rgb", true},
+            {"do_normalize", true},
+            {"do_rescale", true},
+            {"do_resize", true},
+            {"image_mean", {0.5, 0.5, 0.5}},
+            {"image_processor_type", "CLIPImageProcessor"},
+            {"image_std", {0.5, 0.5, 0.5}},
+            {"processor_class", "LlavaProcessor"},
+            {"resample", 3},
+            {"rescale_factor", 1.0 / 255.0},
+            {"size", {{"shortest_edge", tile}}}};
+  }
   return {{"aspect_ratio_setting", "anyres"},
           {"crop_size", {{"height", tile}, {"width", tile}}},
           {"do_center_crop", true},
@@ -131,7 +189,8 @@ Json processor_config_for(const Json& config) {
   return {{"image_token", "<image>"},
           {"num_additional_image_tokens", 1},
           {"patch_size", config.at("vision_config").at("patch_size")},
-          {"processor_class", "LlavaNextProcessor"},
+          {"processor_class",
+           config.at("model_type") == "llava" ? "LlavaProcessor" : "LlavaNextProcessor"},
           {"vision_feature_select_strategy", config.at("vision_feature_select_strategy")}};
 }
 

@@ -20,6 +20,7 @@
 #include "e5v/model/llava_next.h"
 #include "e5v/model/preset_tokenizer.h"
 #include "e5v/model/presets.h"
+#include "e5v/model/word_tokenizer.h"
 #include "e5v/nn/linear.h"
 
 namespace e5v {
@@ -77,6 +78,28 @@ std::vector<RandomTensor> published_tensors(LlavaConfig config, DType dtype) {
   lister.add("vision_tower.vision_model.post_layernorm.bias", {config.vision.hidden_size});
   lister.add("language_model.lm_head.weight", {-1, config.text.hidden_size});
   return lister.tensors;
+}
+
+/// Deviations from which training goes well.
+void draw_for_training(std::vector<RandomTensor>& tensors, const LlavaConfig& config) {
+  constexpr float kEmbedding = 0.5f, kPosition = 0.3f;
+  const auto scale = [](int64_t layers) { return 1 / std::sqrt(2 * static_cast<float>(layers)); };
+  for (RandomTensor& tensor : tensors) {
+    const std::string& name = tensor.spec.name;
+    const bool in_text = name.starts_with("language_model.");
+    const auto ends_with = [&](const char* end) { return name.ends_with(end); };
+    if (ends_with("embed_tokens.weight")) tensor.deviation = kEmbedding;
+    if (ends_with("position_embedding.weight") || ends_with("class_embedding")) {
+      tensor.deviation = kPosition;
+    }
+    const bool adds_to_residual = ends_with("o_proj.weight") || ends_with("down_proj.weight") ||
+                                  ends_with("out_proj.weight") || ends_with("fc2.weight");
+    if (adds_to_residual) {
+      tensor.deviation *=
+          scale(in_text ? config.text.num_hidden_layers : config.vision.num_hidden_layers);
+    }
+    if (ends_with(".bias")) tensor.deviation = 0;
+  }
 }
 
 /// The values of one tensor: element i depends on the seed, the tensor's name and i alone.
@@ -181,6 +204,31 @@ const char* torch_dtype_name(DType dtype) {
   }
 }
 
+/// The tokenizer.json of a preset, whose vocabulary then also states its config's size.
+Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
+  if (preset.num_text_tokens > 0) {
+    if (!options.texts.empty()) {
+      throw ConfigError(
+          fmt::format("--texts is for the preset shapes-mini, not for {}", preset.name));
+    }
+    return preset_tokenizer(preset.num_text_tokens);
+  }
+  if (options.texts.empty()) {
+    throw ConfigError(
+        fmt::format("the preset {} needs --texts: its tokens are their words", preset.name));
+  }
+  const std::vector<std::string> words = distinct_words(read_file(options.texts));
+  Json tokenizer = word_tokenizer(words);
+  constexpr size_t kMaxTokens = 65536;
+  const size_t num_tokens = tokenizer["model"]["vocab"].size();
+  if (num_tokens > kMaxTokens) {
+    throw ConfigError(fmt::format("{} has {} words, expected a small world's (at most {} tokens)",
+                                  options.texts.native(), words.size(), kMaxTokens));
+  }
+  preset.config["text_config"]["vocab_size"] = (num_tokens + 63) / 64 * 64;
+  return tokenizer;
+}
+
 void write_json(const fs::path& path, const Json& json) { write_file(path, json.dump(2) + "\n"); }
 
 /// Removes a folder that was not finished.
@@ -195,7 +243,9 @@ struct FolderGuard {
 }  // namespace
 
 void RandomModelOptions::register_options(OptionRegistry& registry) {
-  registry.add("preset", preset, "Shape of the model: tiny, 1b (1.04 G parameters) or e5v-8b");
+  registry.add("preset", preset,
+               "Shape of the model: tiny, 1b (1.04 G parameters), e5v-8b or shapes-mini");
+  registry.add("texts", texts, "Texts whose words are the tokens of shapes-mini");
   registry.add("seed", seed, "Equal seeds give equal weights");
   registry.add("dtype", dtype, {{"bf16", DType::BF16}, {"fp16", DType::F16}, {"fp32", DType::F32}},
                "Type of the stored weights");
@@ -205,6 +255,7 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
                         const ProgressCallback& progress) {
   ModelPreset preset = model_preset(options.preset);
   const char* const dtype_name = torch_dtype_name(options.dtype);
+  const Json tokenizer = make_tokenizer(preset, options);
   preset.config["torch_dtype"] = dtype_name;
   preset.config["text_config"]["torch_dtype"] = dtype_name;
   const LlavaConfig config = LlavaConfig::from_json(preset.config);
@@ -218,14 +269,16 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   if (!target.has_filename()) target = target.parent_path();
   FolderGuard unfinished{target};
   unfinished.path += fmt::format(".tmp{}", ::getpid());
-  write_tensors(unfinished.path, published_tensors(config, options.dtype), options.seed, progress);
+  std::vector<RandomTensor> tensors = published_tensors(config, options.dtype);
+  if (preset.for_training) draw_for_training(tensors, config);
+  write_tensors(unfinished.path, tensors, options.seed, progress);
   write_json(unfinished.path / "config.json", preset.config);
   write_json(unfinished.path / "preprocessor_config.json", preprocessor_config_for(preset.config));
   write_json(unfinished.path / "processor_config.json", processor_config_for(preset.config));
-  write_json(unfinished.path / "tokenizer_config.json", preset_tokenizer_config());
+  write_json(unfinished.path / "tokenizer_config.json",
+             preset.num_text_tokens > 0 ? preset_tokenizer_config() : word_tokenizer_config());
   // Not indented: it is long.
-  write_file(unfinished.path / "tokenizer.json",
-             preset_tokenizer(preset.num_text_tokens).dump() + "\n");
+  write_file(unfinished.path / "tokenizer.json", tokenizer.dump() + "\n");
   fs::rename(unfinished.path, target, error);
   if (error) throw FileError(folder.native(), "cannot create", error.message());
 }

@@ -27,6 +27,7 @@ class FusedLinear {
   size_t num_parts() const { return parts_.size(); }
   const std::string& name(size_t part) const { return names_[part]; }
   Linear& part(size_t part) { return parts_[part]; }
+  const Linear& part(size_t part) const { return parts_[part]; }
 
   /// Replaces the parts' weights by one packed weight. The parts must be loaded; afterwards they
   /// hold nothing.

@@ -4,6 +4,7 @@
 
 #include "e5v/kernels/elementwise.h"
 #include "e5v/nn/kernel_tensors.h"
+#include "e5v/nn/own_gradient.h"
 
 namespace e5v {
 namespace {
@@ -25,6 +26,8 @@ void GatedMlp::visit_parameters(ParameterVisitor& visitor) {
 }
 
 at::Tensor GatedMlp::gated(const at::Tensor& x) const {
+  const bool has_kernels = activation_ == Activation::kSilu && are_kernel_operands(x);
+  if (has_kernels && !gate_up_proj_.is_packed()) return gated_silu_recorded(x);
   const auto halves = gate_up_proj_.forward(x).chunk(2, -1);  // [T, I] each
   return (activate(halves[0], activation_) * halves[1]).to(x.scalar_type());
 }
@@ -37,6 +40,35 @@ at::Tensor GatedMlp::gated_silu(const at::Tensor& x) const {
     silu_mul(reinterpret_cast<decltype(data)>(gate_up.data_ptr()), T, I, data);
   });
   return out;
+}
+
+at::Tensor GatedMlp::gated_silu_recorded(const at::Tensor& x) const {
+  const auto product = [&](size_t part) {
+    return gate_up_proj_.part(part).forward(x, x.scalar_type()).contiguous();  // [T, I]
+  };
+  const at::Tensor gate = product(0), up = product(1);
+  const auto silu_mul_of = [](const at::Tensor& g, const at::Tensor& u) {
+    const at::NoGradGuard no_grad;
+    const at::Tensor out = at::empty_like(g);
+    with_data(out, [&](auto* to) {
+      const auto data = [](const at::Tensor& t) {
+        return static_cast<const decltype(to)>(t.data_ptr());
+      };
+      silu_mul_apart(data(g), data(u), out.numel(), to);
+    });
+    return out;
+  };
+  const auto backward = [gate = gate.detach(),
+                         up = up.detach()](const at::Tensor& gradient) -> std::vector<at::Tensor> {
+    const at::Tensor dy = gradient.contiguous();
+    const at::Tensor d_gate = at::empty_like(gate), d_up = at::empty_like(up);
+    with_data(d_gate, [&](auto* to) {
+      const auto data = [](const at::Tensor& t) { return static_cast<decltype(to)>(t.data_ptr()); };
+      silu_mul_backward(data(gate), data(up), data(dy), dy.numel(), to, data(d_up));
+    });
+    return {d_gate, d_up};
+  };
+  return with_own_gradient(silu_mul_of(gate, up), {gate, up}, backward);
 }
 
 at::Tensor GatedMlp::add_to(const at::Tensor& residual, const at::Tensor& x) const {

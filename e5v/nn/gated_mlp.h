@@ -20,8 +20,9 @@ class GatedMlp {
  private:
   /// act(gate(x)) · up(x), [T, I] in x's dtype.
   at::Tensor gated(const at::Tensor& x) const;
-  /// The same for SiLU without gradient: one product, one pass.
+  /// The same for SiLU: one product and one pass without gradient, else an own backward.
   at::Tensor gated_silu(const at::Tensor& x) const;
+  at::Tensor gated_silu_recorded(const at::Tensor& x) const;
 
   Activation activation_ = Activation::kSilu;
   FusedLinear gate_up_proj_;  // gate_proj, up_proj

@@ -7,16 +7,21 @@
 
 namespace e5v {
 
-/// Whether the kernels (pointers to fp32 or bf16 in main memory) may take these tensors: no
-/// gradient is recorded and each is a CPU tensor of such a dtype with adjacent elements in its last
-/// dimension.
+/// Whether kernels (pointers to fp32 or bf16 in main memory) can read these tensors: each is on the
+/// CPU, of such a dtype, with adjacent elements in its last dimension.
 template <class... Tensors>
-bool fit_kernels(const Tensors&... tensors) {
+bool are_kernel_operands(const Tensors&... tensors) {
   const auto fits = [](const at::Tensor& x) {
     return x.device().is_cpu() && x.dim() > 0 && x.stride(-1) == 1 &&
            (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
   };
-  return !tracks_gradients(tensors...) && (fits(tensors) && ...);
+  return (fits(tensors) && ...);
+}
+
+/// The same for kernels that have no backward: no gradient may be recorded.
+template <class... Tensors>
+bool fit_kernels(const Tensors&... tensors) {
+  return !tracks_gradients(tensors...) && are_kernel_operands(tensors...);
 }
 
 inline float* float_data(const at::Tensor& x) { return x.data_ptr<float>(); }

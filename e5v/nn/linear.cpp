@@ -2,14 +2,53 @@
 
 #include "e5v/base/error.h"
 #include "e5v/nn/compat.h"
+#include "e5v/nn/own_gradient.h"
+#include "e5v/nn/streamed_product.h"
 
 namespace e5v {
+namespace {
+
+bool can_be_streamed(const at::Tensor& weight) {
+  return weight.scalar_type() == at::kBFloat16 && weight.device().is_cpu() &&
+         weight.is_contiguous() && !weight.requires_grad() && has_streamed_products();
+}
+
+ReadWeightBlock blocks_of(const at::Tensor& weight) {
+  const auto* const values = weight.data_ptr<at::BFloat16>();
+  const int64_t row_stride = weight.size(1);
+  return [=](int64_t first_row, int64_t, int64_t first_column, int64_t, at::BFloat16*) {
+    return WeightBlock{values + first_row * row_stride + first_column, row_stride};
+  };
+}
+
+}  // namespace
+
+at::Tensor LinearStorage::input_gradient(const at::Tensor& dy) const {
+  return at::mm(dy, dense().to(dy.scalar_type()));
+}
 
 at::Tensor PlainStorage::product(const at::Tensor& x, const at::Tensor& bias,
                                  at::ScalarType out_dtype) const {
   const at::ScalarType dtype = weight_.scalar_type();
+  if (can_be_streamed(weight_)) {
+    const at::Tensor operand = x.to(dtype);
+    const auto backward = [weight = weight_](const at::Tensor& dy) -> std::vector<at::Tensor> {
+      return {PlainStorage(weight).input_gradient(dy.to(at::kBFloat16))};
+    };
+    const at::Tensor y =
+        with_own_gradient(streamed_product(operand, weight_.size(0), blocks_of(weight_), out_dtype),
+                          {operand}, backward);
+    return bias.defined() ? y + bias.to(out_dtype) : y;
+  }
   const at::Tensor y = at::linear(x.to(dtype), weight_, bias.defined() ? bias.to(dtype) : bias);
   return y.to(out_dtype);
+}
+
+at::Tensor PlainStorage::input_gradient(const at::Tensor& dy) const {
+  if (dy.scalar_type() == at::kBFloat16 && can_be_streamed(weight_)) {
+    return streamed_gradient(dy, weight_.size(1), blocks_of(weight_), dy.scalar_type());
+  }
+  return LinearStorage::input_gradient(dy);
 }
 
 void PlainStorage::add_product(const at::Tensor& x, const at::Tensor& bias,

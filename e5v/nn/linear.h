@@ -25,6 +25,10 @@ class LinearStorage {
   virtual void add_product(const at::Tensor& x, const at::Tensor& bias,
                            at::Tensor& residual) const = 0;
 
+  /// dy W: of the gradient of a product [T, out] that of its x, [T, in] in dy's dtype. For a frozen
+  /// weight; not differentiable.
+  virtual at::Tensor input_gradient(const at::Tensor& dy) const;
+
   /// A dense copy (or the tensor itself) of the weight, [out, in].
   virtual at::Tensor dense() const = 0;
 
@@ -32,7 +36,8 @@ class LinearStorage {
 };
 
 /// A weight in a plain tensor, any device, any floating dtype: differentiable, the form of training
-/// and of CUDA. The product runs in the weight's dtype.
+/// and of CUDA. The product runs in the weight's dtype; of bf16 on a CPU that multiplies it, with
+/// sums in fp32.
 class PlainStorage final : public LinearStorage {
  public:
   explicit PlainStorage(at::Tensor weight) : weight_(std::move(weight)) {}
@@ -40,6 +45,7 @@ class PlainStorage final : public LinearStorage {
                      at::ScalarType out_dtype) const override;
   void add_product(const at::Tensor& x, const at::Tensor& bias,
                    at::Tensor& residual) const override;
+  at::Tensor input_gradient(const at::Tensor& dy) const override;
   at::Tensor dense() const override { return weight_; }
   int64_t num_bytes() const override { return static_cast<int64_t>(weight_.nbytes()); }
 

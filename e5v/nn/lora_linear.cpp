@@ -1,38 +1,16 @@
 #include "e5v/nn/lora_linear.h"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "e5v/base/error.h"
 #include "e5v/base/random.h"
+#include "e5v/kernels/elementwise.h"
+#include "e5v/nn/kernel_tensors.h"
+#include "e5v/nn/own_gradient.h"
 
 namespace e5v {
-namespace {
-
-/// Row t, feature j is `keep` unless 16 bits drawn for it are below `threshold`.
-template <class T>
-void fill_mask(const int64_t* keys, uint64_t module, uint32_t threshold, T keep, T* mask,
-               int64_t rows, int64_t features) {
-  constexpr int64_t kPerDraw = 4;
-  at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const uint64_t key = mix64(static_cast<uint64_t>(keys[row]) ^ mix64(module));
-      T* out = mask + row * features;
-      for (int64_t j = 0; j < features; j += kPerDraw) {
-        const uint64_t bits = mix64(key + static_cast<uint64_t>(j));
-        const int64_t end_of_draw = std::min(j + kPerDraw, features);
-        for (int64_t i = j; i < end_of_draw; ++i) {
-          const bool dropped = ((bits >> (16 * (i - j))) & 0xffff) < threshold;
-          out[i] = dropped ? T(0) : keep;
-        }
-      }
-    }
-  });
-}
-
-}  // namespace
 
 KeyedDropout::KeyedDropout(double probability)
     : threshold_(static_cast<uint32_t>(std::lround(probability * 65536))) {
@@ -48,22 +26,28 @@ void KeyedDropout::begin(at::Tensor token_keys, at::Tensor last_keys) {
 
 void KeyedDropout::end() { begin({}, {}); }
 
-at::Tensor KeyedDropout::apply(const at::Tensor& x, uint64_t module) const {
-  if (threshold_ == 0 || !token_keys_.defined()) return x;
-  const at::Tensor& keys = x.size(0) == token_keys_.size(0) ? token_keys_ : last_keys_;
-  E5V_ASSERT(x.size(0) == keys.size(0));
-  const double keep = 65536.0 / (65536.0 - threshold_);
-  at::Tensor mask = at::empty(x.sizes(), x.options().requires_grad(false).device(at::kCPU));
-  const auto* key = keys.data_ptr<int64_t>();
-  if (x.scalar_type() == at::kBFloat16) {
-    fill_mask(key, module, threshold_, at::BFloat16(static_cast<float>(keep)),
-              mask.data_ptr<at::BFloat16>(), x.size(0), x.size(1));
-  } else {
-    E5V_ASSERT(x.scalar_type() == at::kFloat);
-    fill_mask(key, module, threshold_, static_cast<float>(keep), mask.data_ptr<float>(), x.size(0),
-              x.size(1));
+KeyedDropout::Mask KeyedDropout::mask(int64_t num_rows, uint64_t module) const {
+  if (threshold_ == 0 || !token_keys_.defined()) return {};
+  const at::Tensor& keys = num_rows == token_keys_.size(0) ? token_keys_ : last_keys_;
+  E5V_ASSERT(num_rows == keys.size(0));
+  return {keys, module, threshold_};
+}
+
+at::Tensor KeyedDropout::Mask::apply(const at::Tensor& x) const {
+  if (!keys_.defined()) return x;
+  const at::NoGradGuard no_grad;
+  const at::Tensor dense = x.to(at::kCPU).contiguous(), out = at::empty_like(dense);
+  const auto keep = static_cast<float>(65536.0 / (65536.0 - threshold_));
+  const auto* keys = keys_.data_ptr<int64_t>();
+  std::vector<uint64_t> row_keys(static_cast<size_t>(x.size(0)));
+  for (size_t row = 0; row < row_keys.size(); ++row) {
+    row_keys[row] = mix64(static_cast<uint64_t>(keys[row]) ^ mix64(module_));
   }
-  return x * mask.to(x.device());
+  with_data(out, [&](auto* to) {
+    drop(static_cast<const decltype(to)>(dense.data_ptr()), row_keys.data(), threshold_, keep,
+         x.size(0), x.size(1), to);
+  });
+  return out.to(x.device());
 }
 
 LoraStorage::LoraStorage(std::unique_ptr<LinearStorage> base, at::Tensor A, at::Tensor B,
@@ -77,21 +61,43 @@ LoraStorage::LoraStorage(std::unique_ptr<LinearStorage> base, at::Tensor A, at::
   E5V_ASSERT(A_.dim() == 2 && B_.dim() == 2 && A_.size(0) == B_.size(1));
 }
 
-at::Tensor LoraStorage::update(const at::Tensor& x) const {
-  const at::Tensor input = dropout_ ? dropout_->apply(x, module_) : x;
-  const at::Tensor reduced = at::mm(input, A_.to(x.scalar_type()).t());  // [T, rank]
-  return at::mm(reduced, (B_ * scale_).to(x.scalar_type()).t());
+at::Tensor LoraStorage::reduce(const at::Tensor& x, const KeyedDropout::Mask& mask) const {
+  return at::mm(mask.apply(x), A_.to(x.scalar_type()).t());
+}
+
+at::Tensor LoraStorage::widen(const at::Tensor& reduced) const {
+  return at::mm(reduced, (B_ * scale_).to(reduced.scalar_type()).t());
 }
 
 at::Tensor LoraStorage::product(const at::Tensor& x, const at::Tensor& bias,
                                 at::ScalarType out_dtype) const {
-  return base_->product(x, bias, out_dtype) + update(x).to(out_dtype);
+  at::Tensor y, reduced;  // [T, out], [T, rank]
+  const KeyedDropout::Mask mask = mask_for(x);
+  {
+    const at::NoGradGuard no_grad;
+    y = base_->product(x, bias, out_dtype);
+    reduced = reduce(x, mask);
+    y.add_(widen(reduced));
+  }
+  // What was dropped is drawn again rather than kept: beyond x only `reduced` stays.
+  const auto backward = [this, x = x.detach(), reduced,
+                         mask](const at::Tensor& gradient) -> std::vector<at::Tensor> {
+    const at::ScalarType dtype = x.scalar_type();
+    const at::Tensor dy = gradient.to(dtype);
+    const at::Tensor d_reduced = at::mm(dy, (B_ * scale_).to(dtype));  // [T, rank]
+    const at::Tensor dB = at::mm(dy.t(), reduced).to(at::kFloat).mul_(scale_);
+    const at::Tensor dA = at::mm(d_reduced.t(), mask.apply(x)).to(at::kFloat);
+    at::Tensor dx = base_->input_gradient(dy);
+    dx.add_(mask.apply(at::mm(d_reduced, A_.to(dtype))));
+    return {dx, dA, dB};
+  };
+  return with_own_gradient(y, {x, A_, B_}, backward);
 }
 
 void LoraStorage::add_product(const at::Tensor& x, const at::Tensor& bias,
                               at::Tensor& residual) const {
   base_->add_product(x, bias, residual);
-  residual.add_(update(x));
+  residual.add_(widen(reduce(x, mask_for(x))));
 }
 
 at::Tensor LoraStorage::dense() const {

@@ -24,8 +24,26 @@ class KeyedDropout {
   /// From now on nothing is dropped (evaluation).
   void end();
 
-  /// x with features dropped; x [T or B, D]. `module` tells layers apart. Differentiable.
-  at::Tensor apply(const at::Tensor& x, uint64_t module) const;
+  /// Which features of which rows are dropped, until begin and end are forgotten: a value.
+  class Mask {
+   public:
+    Mask() = default;  ///< drops nothing
+    /// x [rows, D] fp32 or bf16 with features dropped and the others scaled; linear in x, and its
+    /// own transpose. Not differentiable.
+    at::Tensor apply(const at::Tensor& x) const;
+
+   private:
+    friend class KeyedDropout;
+    Mask(at::Tensor keys, uint64_t module, uint32_t threshold)
+        : keys_(std::move(keys)), module_(module), threshold_(threshold) {}
+
+    at::Tensor keys_;
+    uint64_t module_ = 0;
+    uint32_t threshold_ = 0;
+  };
+
+  /// Of all T tokens or of the B last ones; `module` tells layers apart.
+  Mask mask(int64_t num_rows, uint64_t module) const;
 
  private:
   uint32_t threshold_;  // of 2^16: values below it are dropped
@@ -36,7 +54,8 @@ class KeyedDropout {
 /// (Hu et al. 2021).
 class LoraStorage final : public LinearStorage {
  public:
-  /// A [rank, in] and B [out, rank], float32: the master weights, multiplied in the operand's type.
+  /// A [rank, in] and B [out, rank], float32: the master weights, multiplied in the operand's type;
+  /// they get gradients, `base` has none. The storage must outlive its products' backward.
   /// `dropout` may be null; `module` is this layer's number in it.
   LoraStorage(std::unique_ptr<LinearStorage> base, at::Tensor A, at::Tensor B, double scale,
               std::shared_ptr<const KeyedDropout> dropout, uint64_t module);
@@ -50,8 +69,12 @@ class LoraStorage final : public LinearStorage {
   int64_t num_bytes() const override;
 
  private:
-  /// scale · dropout(x) A^T B^T, [T, out] in x's type.
-  at::Tensor update(const at::Tensor& x) const;
+  KeyedDropout::Mask mask_for(const at::Tensor& x) const {
+    return dropout_ ? dropout_->mask(x.size(0), module_) : KeyedDropout::Mask();
+  }
+  /// dropout(x) A^T, [T, rank], and scale · `reduced` B^T, [T, out], both in the operand's type.
+  at::Tensor reduce(const at::Tensor& x, const KeyedDropout::Mask& mask) const;
+  at::Tensor widen(const at::Tensor& reduced) const;
 
   std::unique_ptr<LinearStorage> base_;
   at::Tensor A_, B_;

@@ -1,12 +1,13 @@
 #include "e5v/nn/nf4.h"
 
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "e5v/base/error.h"
+#include "e5v/nn/own_gradient.h"
+#include "e5v/nn/streamed_product.h"
 
 namespace e5v {
 namespace {
@@ -99,52 +100,62 @@ void quantize_scales(const std::vector<float>& scales, Nf4Tensor& tensor) {
   }
 }
 
+/// Values [begin, end) of the tensor, row-major.
 template <class T>
-void dequantize(const Nf4Tensor& tensor, T* out, int64_t size) {
+void dequantize(const Nf4Tensor& tensor, int64_t begin, int64_t end, T* out) {
   const auto* codes = tensor.codes.data_ptr<uint8_t>();
   const auto* absmax = tensor.absmax.data_ptr<uint8_t>();
   const auto* nested = tensor.nested_absmax.data_ptr<float>();
   const auto& dynamic = dynamic_values();
-  at::parallel_for(0, tensor.absmax.numel(), 512, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const float scale = dynamic[absmax[block]] * nested[block / kNf4NestedBlock] + tensor.offset;
-      T scaled[16];
-      for (size_t i = 0; i < 16; ++i) scaled[i] = static_cast<T>(kNf4Values[i] * scale);
-      const int64_t first = block * kNf4Block, last = std::min(first + kNf4Block, size);
-      int64_t i = first;
-      for (; i + 1 < last; i += 2) {
-        const uint8_t pair = codes[i / 2];
-        out[i] = scaled[pair >> 4];
-        out[i + 1] = scaled[pair & 15];
-      }
-      if (i < last) out[i] = scaled[codes[i / 2] >> 4];
+  for (int64_t i = begin; i < end;) {
+    const int64_t block = i / kNf4Block, last = std::min((block + 1) * kNf4Block, end);
+    const float scale = dynamic[absmax[block]] * nested[block / kNf4NestedBlock] + tensor.offset;
+    T scaled[16];
+    for (size_t v = 0; v < 16; ++v) scaled[v] = static_cast<T>(kNf4Values[v] * scale);
+    if (i % 2 != 0) *out++ = scaled[codes[i++ / 2] & 15];
+    for (; i + 1 < last; i += 2, out += 2) {
+      const uint8_t pair = codes[i / 2];
+      out[0] = scaled[pair >> 4];
+      out[1] = scaled[pair & 15];
     }
+    if (i < last) *out++ = scaled[codes[i++ / 2] >> 4];
+  }
+}
+
+template <class T>
+void dequantize_all(const Nf4Tensor& tensor, T* out, int64_t size) {
+  constexpr int64_t kGrain = 512 * kNf4Block;
+  at::parallel_for(0, size, kGrain, [&](int64_t begin, int64_t end) {
+    dequantize(tensor, begin, end, out + begin);
   });
 }
 
-/// x W^T where only x has a gradient; keeps the packed weight, never the wide one.
-class Nf4Product : public torch::autograd::Function<Nf4Product> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const Nf4Tensor& weight) {
-    context->save_for_backward({weight.codes, weight.absmax, weight.nested_absmax});
-    context->saved_data["offset"] = static_cast<double>(weight.offset);
-    context->saved_data["shape"] = weight.shape;
-    return at::linear(x, dequantize_nf4(weight, x.scalar_type()));
-  }
+/// What a product reads: blocks that are widened as it comes to them.
+ReadWeightBlock blocks_of(const Nf4Tensor& weight) {
+  return [weight](int64_t first_row, int64_t num_rows, int64_t first_column, int64_t num_columns,
+                  at::BFloat16* scratch) {
+    for (int64_t row = 0; row < num_rows; ++row) {
+      const int64_t begin = (first_row + row) * weight.shape[1] + first_column;
+      dequantize(weight, begin, begin + num_columns, scratch + row * num_columns);
+    }
+    return WeightBlock{scratch, num_columns};
+  };
+}
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const Nf4Tensor weight{.codes = saved[0],
-                           .absmax = saved[1],
-                           .nested_absmax = saved[2],
-                           .offset = static_cast<float>(context->saved_data["offset"].toDouble()),
-                           .shape = context->saved_data["shape"].toIntVector()};
-    const at::Tensor& gradient = gradients[0];
-    return {at::mm(gradient, dequantize_nf4(weight, gradient.scalar_type())), {}};
+at::Tensor product_of(const at::Tensor& x, const Nf4Tensor& weight, at::ScalarType out_dtype) {
+  const at::NoGradGuard no_grad;
+  if (x.scalar_type() == at::kBFloat16 && has_streamed_products()) {
+    return streamed_product(x, weight.shape[0], blocks_of(weight), out_dtype);
   }
-};
+  return at::linear(x, dequantize_nf4(weight, x.scalar_type())).to(out_dtype);
+}
+
+at::Tensor gradient_of(const at::Tensor& dy, const Nf4Tensor& weight) {
+  if (dy.scalar_type() == at::kBFloat16 && has_streamed_products()) {
+    return streamed_gradient(dy, weight.shape[1], blocks_of(weight), dy.scalar_type());
+  }
+  return at::mm(dy, dequantize_nf4(weight, dy.scalar_type()));
+}
 
 }  // namespace
 
@@ -200,18 +211,26 @@ Nf4Tensor quantize_nf4(const at::Tensor& weight) {
 at::Tensor dequantize_nf4(const Nf4Tensor& tensor, at::ScalarType dtype) {
   at::Tensor values = at::empty(tensor.shape, dtype);
   if (dtype == at::kBFloat16) {
-    dequantize(tensor, values.data_ptr<at::BFloat16>(), values.numel());
+    dequantize_all(tensor, values.data_ptr<at::BFloat16>(), values.numel());
   } else {
     E5V_ASSERT(dtype == at::kFloat);
-    dequantize(tensor, values.data_ptr<float>(), values.numel());
+    dequantize_all(tensor, values.data_ptr<float>(), values.numel());
   }
   return values;
 }
 
 at::Tensor Nf4Storage::product(const at::Tensor& x, const at::Tensor& bias,
                                at::ScalarType out_dtype) const {
-  const at::Tensor y = Nf4Product::apply(x, weight_).to(out_dtype);
+  const auto backward = [weight = weight_,
+                         dtype = x.scalar_type()](const at::Tensor& dy) -> std::vector<at::Tensor> {
+    return {gradient_of(dy.to(dtype), weight)};
+  };
+  const at::Tensor y = with_own_gradient(product_of(x, weight_, out_dtype), {x}, backward);
   return bias.defined() ? y + bias.to(out_dtype) : y;
+}
+
+at::Tensor Nf4Storage::input_gradient(const at::Tensor& dy) const {
+  return gradient_of(dy, weight_);
 }
 
 void Nf4Storage::add_product(const at::Tensor& x, const at::Tensor& bias,

@@ -45,9 +45,9 @@ Nf4Tensor quantize_nf4(const at::Tensor& weight);
 /// The values as float32 or bfloat16, of the tensor's shape.
 at::Tensor dequantize_nf4(const Nf4Tensor& tensor, at::ScalarType dtype);
 
-/// A frozen weight in NF4 (QLoRA): widened to the operand's type for each product and dropped
-/// again, in the forward as in the backward direction. Differentiable in x; the weight has no
-/// gradient.
+/// A frozen weight in NF4 (QLoRA): widened to the operand's type block by block for each product
+/// and dropped again, in the forward as in the backward direction. Differentiable in x; the weight
+/// has no gradient.
 class Nf4Storage final : public LinearStorage {
  public:
   /// weight [out, in].
@@ -57,6 +57,7 @@ class Nf4Storage final : public LinearStorage {
                      at::ScalarType out_dtype) const override;
   void add_product(const at::Tensor& x, const at::Tensor& bias,
                    at::Tensor& residual) const override;
+  at::Tensor input_gradient(const at::Tensor& dy) const override;
   at::Tensor dense() const override { return dequantize_nf4(weight_, at::kFloat); }
   int64_t num_bytes() const override { return weight_.num_bytes(); }
 

@@ -66,7 +66,7 @@ void write_rows(const void* sums, int64_t num_rows, int64_t features, void* y, i
 
 }  // namespace
 
-PackedPanels::PackedPanels(int64_t in_features, int64_t out_features, DataType type)
+PanelProduct::PanelProduct(int64_t in_features, int64_t out_features, DataType type)
     : in_features_(in_features), out_features_(out_features), type_(type) {
   const int64_t fitting =
       kPanelBytes / (in_features * size_of(type)) / kFewestFeatures * kFewestFeatures;
@@ -77,17 +77,21 @@ PackedPanels::PackedPanels(int64_t in_features, int64_t out_features, DataType t
   };
   order_ = best_order(panel_features_);
   last_order_ = best_order(num_features(num_panels() - 1));
-  panel_bytes_ = round_up(static_cast<int64_t>(order_.get_size()), 64);
-  data_ =
-      allocate((num_panels() - 1) * panel_bytes_ + static_cast<int64_t>(last_order_.get_size()));
 }
 
-int64_t PackedPanels::num_features(int64_t panel) const {
+int64_t PanelProduct::num_features(int64_t panel) const {
   return std::min(panel_features_, out_features_ - first_feature(panel));
 }
 
-const memory::desc& PackedPanels::order(int64_t panel) const {
+const memory::desc& PanelProduct::order(int64_t panel) const {
   return panel + 1 == num_panels() ? last_order_ : order_;
+}
+
+PackedPanels::PackedPanels(int64_t in_features, int64_t out_features, DataType type)
+    : product_(in_features, out_features, type),
+      panel_bytes_(round_up(static_cast<int64_t>(product_.order(0).get_size()), 64)) {
+  const int64_t last = num_panels() - 1;
+  data_ = allocate(last * panel_bytes_ + static_cast<int64_t>(product_.order(last).get_size()));
 }
 
 std::byte* PackedPanels::address(int64_t panel) const {
@@ -95,17 +99,18 @@ std::byte* PackedPanels::address(int64_t panel) const {
 }
 
 void PackedPanels::pack(int64_t panel, const void* rows) {
-  memory from({{in_features_, num_features(panel)}, type_, Tag::ba}, onednn::engine(),
-              const_cast<void*>(rows));
-  memory to(order(panel), onednn::engine(), address(panel));
+  memory from({{product_.in_features(), num_features(panel)}, product_.type(), Tag::ba},
+              onednn::engine(), const_cast<void*>(rows));
+  memory to(product_.order(panel), onednn::engine(), address(panel));
   dnnl::stream stream(onednn::engine());
   dnnl::reorder(from, to).execute(stream, from, to);
   stream.wait();
 }
 
 void PackedPanels::unpack(int64_t panel, void* rows) const {
-  memory from(order(panel), onednn::engine(), address(panel));
-  memory to({{in_features_, num_features(panel)}, type_, Tag::ba}, onednn::engine(), rows);
+  memory from(product_.order(panel), onednn::engine(), address(panel));
+  memory to({{product_.in_features(), num_features(panel)}, product_.type(), Tag::ba},
+            onednn::engine(), rows);
   dnnl::stream stream(onednn::engine());
   dnnl::reorder(from, to).execute(stream, from, to);
   stream.wait();
@@ -113,6 +118,13 @@ void PackedPanels::unpack(int64_t panel, void* rows) const {
 
 void PackedPanels::multiply(const void* x, int64_t num_rows, const float* bias, void* y,
                             DataType result, bool accumulate, std::optional<Scales> scales) const {
+  product_.multiply([this](int64_t panel) { return address(panel); }, x, num_rows, bias, y, result,
+                    accumulate, scales);
+}
+
+void PanelProduct::multiply(const FindPanel& find_panel, const void* x, int64_t num_rows,
+                            const float* bias, void* y, DataType result, bool accumulate,
+                            std::optional<Scales> scales) const {
   const int64_t x_row_bytes = in_features_ * size_of(type_);
   const int64_t y_row_bytes = out_features_ * size_of(result);
   const auto* from = static_cast<const std::byte*>(x);
@@ -137,13 +149,14 @@ void PackedPanels::multiply(const void* x, int64_t num_rows, const float* bias, 
   for (int64_t i = 0; i < num_panels() * num_parts; ++i) {
     const int64_t panel = i / num_parts, part = i % num_parts;
     try {
+      const void* const address = find_panel(panel);
       for (int64_t group = num_groups * part / num_parts;
            group < num_groups * (part + 1) / num_parts; ++group) {
         const bool is_last = group + 1 == num_groups;
         const std::byte* rows = from + group * kGroup * x_row_bytes;
         std::optional<Scales> group_scales = scales;
         if (scales) group_scales->rows += group * kGroup;
-        multiply_panel(panel, is_last && !filled.empty() ? filled.data() : rows,
+        multiply_panel(panel, address, is_last && !filled.empty() ? filled.data() : rows,
                        is_last ? last_count : kGroup, is_last ? filled_count : kGroup, bias,
                        to + group * kGroup * y_row_bytes, result, accumulate, group_scales);
       }
@@ -155,9 +168,9 @@ void PackedPanels::multiply(const void* x, int64_t num_rows, const float* bias, 
   if (error) std::rethrow_exception(error);
 }
 
-void PackedPanels::multiply_panel(int64_t panel, const void* x, int64_t num_rows,
-                                  int64_t num_filled_rows, const float* bias, void* y,
-                                  DataType result, bool accumulate,
+void PanelProduct::multiply_panel(int64_t panel, const void* address, const void* x,
+                                  int64_t num_rows, int64_t num_filled_rows, const float* bias,
+                                  void* y, DataType result, bool accumulate,
                                   std::optional<Scales> scales) const {
   const int64_t first = first_feature(panel), count = num_features(panel);
   thread_local std::vector<float> sums;  // large enough for every result type
@@ -166,7 +179,7 @@ void PackedPanels::multiply_panel(int64_t panel, const void* x, int64_t num_rows
   const onednn::MatmulKey key{
       num_filled_rows, in_features_, count, type_, scales ? DataType::s32 : result, has_bias};
   onednn::Matmul::find_or_make(key, order(panel))
-      ->execute(address(panel), x, has_bias ? bias + first : nullptr, sums.data());
+      ->execute(address, x, has_bias ? bias + first : nullptr, sums.data());
   void* const columns = static_cast<std::byte*>(y) + first * size_of(result);
   if (scales) {
     const auto* integers = reinterpret_cast<const int32_t*>(sums.data());

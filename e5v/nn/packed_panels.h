@@ -3,18 +3,19 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <optional>
 
 #include "e5v/nn/onednn.h"
 
 namespace e5v {
 
-/// A weight as panels of output features, each in oneDNN's best order and small enough to stay in a
-/// core's second-level cache while all rows of x pass by it. One product over the whole weight
-/// reads it anew for every block of rows: on AMX, panels are up to 40 % faster.
+/// A product with a weight in panels of output features, each in oneDNN's best order and small
+/// enough to stay in a core's second-level cache while all rows of x pass by it. One product over
+/// the whole weight reads it anew for every block of rows: on AMX, panels are up to 40 % faster.
 ///
-/// in_features and out_features > 0. `multiply` is const and thread-safe.
-class PackedPanels {
+/// in_features and out_features > 0. Immutable; thread-safe.
+class PanelProduct {
  public:
   using DataType = dnnl::memory::data_type;
 
@@ -24,12 +25,49 @@ class PackedPanels {
     const float* columns;  ///< [out_features]
   };
 
-  /// Allocates; features are unspecified until packed. Operands of products are of `type`.
-  PackedPanels(int64_t in_features, int64_t out_features, DataType type);
+  /// Operands of products are of `type`.
+  PanelProduct(int64_t in_features, int64_t out_features, DataType type);
 
   int64_t num_panels() const { return (out_features_ + panel_features_ - 1) / panel_features_; }
   int64_t first_feature(int64_t panel) const { return panel * panel_features_; }
   int64_t num_features(int64_t panel) const;
+  /// How the panel [in_features, num_features(panel)] lies in memory.
+  const dnnl::memory::desc& order(int64_t panel) const;
+
+  /// Gives a panel's address; the panel stays there until the same thread asks for its next one.
+  using FindPanel = std::function<const void*(int64_t panel)>;
+
+  /// As PackedPanels::multiply. Each thread asks for the panels that it takes.
+  void multiply(const FindPanel& find_panel, const void* x, int64_t num_rows, const float* bias,
+                void* y, DataType result, bool accumulate, std::optional<Scales> scales = {}) const;
+
+  int64_t in_features() const { return in_features_; }
+  int64_t out_features() const { return out_features_; }
+  DataType type() const { return type_; }
+
+ private:
+  /// `multiply` for one group of rows; x has `num_filled_rows`, y `num_rows`.
+  void multiply_panel(int64_t panel, const void* address, const void* x, int64_t num_rows,
+                      int64_t num_filled_rows, const float* bias, void* y, DataType result,
+                      bool accumulate, std::optional<Scales> scales) const;
+
+  int64_t in_features_, out_features_, panel_features_;
+  DataType type_;
+  dnnl::memory::desc order_, last_order_;
+};
+
+/// A weight that lies in such panels. `multiply` is const and thread-safe.
+class PackedPanels {
+ public:
+  using DataType = PanelProduct::DataType;
+  using Scales = PanelProduct::Scales;
+
+  /// Allocates; features are unspecified until packed.
+  PackedPanels(int64_t in_features, int64_t out_features, DataType type);
+
+  int64_t num_panels() const { return product_.num_panels(); }
+  int64_t first_feature(int64_t panel) const { return product_.first_feature(panel); }
+  int64_t num_features(int64_t panel) const { return product_.num_features(panel); }
 
   /// rows [num_features(panel), in_features] of `type`, contiguous.
   void pack(int64_t panel, const void* rows);
@@ -44,16 +82,9 @@ class PackedPanels {
   size_t num_bytes() const { return data_.nbytes(); }
 
  private:
-  /// `multiply` for one group of rows; x has `num_filled_rows`, y `num_rows`.
-  void multiply_panel(int64_t panel, const void* x, int64_t num_rows, int64_t num_filled_rows,
-                      const float* bias, void* y, DataType result, bool accumulate,
-                      std::optional<Scales> scales) const;
-  const dnnl::memory::desc& order(int64_t panel) const;
   std::byte* address(int64_t panel) const;
 
-  int64_t in_features_, out_features_, panel_features_;
-  DataType type_;
-  dnnl::memory::desc order_, last_order_;
+  PanelProduct product_;
   int64_t panel_bytes_;
   at::Tensor data_;
 };

@@ -5,6 +5,7 @@
 
 #include "e5v/kernels/elementwise.h"
 #include "e5v/nn/kernel_tensors.h"
+#include "e5v/nn/own_gradient.h"
 
 namespace e5v {
 namespace {
@@ -67,6 +68,22 @@ at::Tensor apply_rotary(const at::Tensor& x, const RotaryEmbedding::Tables& tabl
       rotary(data, x.stride(0), float_data(tables.cos), float_data(tables.sin), T, H, Dh);
     });
     return x;
+  }
+  if (tracks_gradients(x) && are_kernel_operands(x, tables.cos, tables.sin)) {
+    const auto turned = [cos = tables.cos](const at::Tensor& states, const at::Tensor& sin) {
+      const at::Tensor out = states.detach().clone(at::MemoryFormat::Contiguous);
+      with_data(out, [&](auto* data) {
+        rotary(data, out.stride(0), float_data(cos), float_data(sin), out.size(0), out.size(1),
+               out.size(2));
+      });
+      return out;
+    };
+    // The gradient is turned back.
+    const auto backward = [turned,
+                           sin = tables.sin](const at::Tensor& dy) -> std::vector<at::Tensor> {
+      return {turned(dy, -sin)};
+    };
+    return with_own_gradient(turned(x, tables.sin), {x}, backward);
   }
   const at::Tensor cos = tables.cos.unsqueeze(1), sin = tables.sin.unsqueeze(1);  // [T, 1, Dh / 2]
   const auto halves = x.to(at::kFloat).chunk(2, -1);

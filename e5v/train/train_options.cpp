@@ -130,6 +130,10 @@ void LoraOptions::validate() const {
 }
 
 void TrainOptions::register_options(OptionRegistry& registry) {
+  registry.add("objective", objective,
+               {{"contrastive", TrainingObjective::kContrastive},
+                {"language", TrainingObjective::kLanguage}},
+               "Triplets, or the answers of conversations");
   registry.add("prompts", prompts,
                {{"clean", PromptMode::kClean}, {"paper-code", PromptMode::kPaperCode}},
                "The prompts of embedding, or the published script's own");
@@ -154,6 +158,7 @@ void TrainOptions::register_options(OptionRegistry& registry) {
   registry.add("save-every", save_every, "Steps between checkpoints; 0 = none");
   registry.add("keep-checkpoints", keep_checkpoints, "Checkpoints that stay");
   registry.add("eval-every", eval_every, "Steps between evaluations of --eval-data");
+  registry.add("eval-rows", eval_rows, "Rows of --eval-data that are evaluated; 0 = all");
   lora.register_options(registry);
   loss.register_options(registry);
   optimizer.register_options(registry);
@@ -168,6 +173,7 @@ void TrainOptions::validate() const {
   require(save_every >= 0, "save_every", save_every, "0 or more");
   require(keep_checkpoints >= 1, "keep_checkpoints", keep_checkpoints, "1 or more");
   require(eval_every >= 1, "eval_every", eval_every, "1 or more");
+  require(eval_rows >= 0, "eval_rows", eval_rows, "0 or more");
   const std::set<std::string> known = {"lora", "language_model", "projector", "vision_tower"};
   for (const std::string& part : trainable) {
     if (!known.contains(part)) {

@@ -13,6 +13,12 @@
 
 namespace e5v {
 
+/// What a model is trained for; see objective.h.
+enum class TrainingObjective {
+  kContrastive,  ///< "contrastive": triplets
+  kLanguage,     ///< "language": the answers of conversations
+};
+
 /// On which bytes a text is trained.
 enum class PromptMode {
   kClean,      ///< "clean": the very prompt that embedding uses, without padding
@@ -41,6 +47,7 @@ struct LoraOptions {
 
 /// Everything that a training run depends on besides the files it reads: what a recipe holds.
 struct TrainOptions {
+  TrainingObjective objective = TrainingObjective::kContrastive;
   PromptMode prompts = PromptMode::kClean;
   /// Chat template around the prompt; "auto": the model's own.
   std::string chat_template = "auto";
@@ -66,6 +73,8 @@ struct TrainOptions {
   int64_t keep_checkpoints = 2;
   /// Steps between evaluations of the held-out file.
   int64_t eval_every = 50;
+  /// Rows of the held-out file that each of them looks at, from its begin; 0 = all.
+  int64_t eval_rows = 2048;
 
   LoraOptions lora;
   ContrastiveOptions loss;

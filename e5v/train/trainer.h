@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,22 +8,11 @@
 
 #include "e5v/train/ranks.h"
 #include "e5v/train/run_folder.h"
+#include "e5v/train/train_files.h"
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_cost.h"
 
 namespace e5v {
-
-/// The files of a training run.
-struct TrainFiles {
-  std::filesystem::path model;      ///< checkpoint folder
-  std::filesystem::path data;       ///< triplets (triplets.h)
-  std::filesystem::path output;     ///< what is written (run_folder.h)
-  std::filesystem::path adapter;    ///< PEFT adapter to begin from; empty: none
-  std::filesystem::path eval_data;  ///< held-out triplets; empty: none
-  OnBadRow on_bad_row = OnBadRow::kStop;
-  /// Go on from the newest checkpoint in `output`; without one, begin.
-  bool resume = false;
-};
 
 /// One optimizer step.
 struct StepMetrics {
@@ -54,7 +42,8 @@ struct TrainSummary {
   std::optional<TrainingCost> picture_cost;
 };
 
-/// Contrastive training of a model on triplets: what the paper calls single modality training.
+/// Trains a model for an objective (objective.h), contrastive on triplets unless the options say
+/// otherwise.
 ///
 /// A run is a function of the model, the data, the options and the number of steps only: not of the
 /// micro-batches, the number of ranks (but for rounding), or of how often it was killed and resumed

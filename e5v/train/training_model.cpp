@@ -5,7 +5,10 @@
 #include <utility>
 
 #include "e5v/base/error.h"
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/model/checkpoint_keys.h"
 #include "e5v/model/load_model.h"
+#include "e5v/model/stored_tensor.h"
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/packed_weight.h"
 #include "e5v/train/rewrite_checkpoint.h"
@@ -88,6 +91,26 @@ class ByteCounter final : public ParameterVisitor {
   int64_t bytes = 0;
 };
 
+constexpr const char* kHead = "language_model.lm_head.weight";
+
+/// The head's weight of a checkpoint in any layout. Throws FormatError if there is none.
+at::Tensor load_head(const std::filesystem::path& model_dir, const LlavaConfig& config) {
+  const Checkpoint checkpoint = Checkpoint::open(model_dir);
+  if (config.text.tie_word_embeddings) {
+    throw ConfigError(fmt::format(
+        "{}: 'tie_word_embeddings' is true, expected a language model with a head of its own",
+        model_dir.native()));
+  }
+  for (const std::string& name : checkpoint.names()) {
+    if (canonical_key(name) != kHead) continue;
+    at::Tensor head = copy_stored(*checkpoint.find(name), at::kFloat);
+    if (head.dim() == 2 && head.size(1) == config.text.hidden_size) return head;
+    throw FormatError(model_dir.native(), fmt::format("tensor '{}' is not [vocabulary, {}]", name,
+                                                      config.text.hidden_size));
+  }
+  throw FormatError(model_dir.native(), fmt::format("there is no tensor '{}'", kHead));
+}
+
 Precision load_precision(BasePrecision precision) {
   const bool narrow = precision == BasePrecision::kBFloat16 ||
                       (precision == BasePrecision::kNf4 && PackedWeight::has_native_bfloat16());
@@ -97,7 +120,8 @@ Precision load_precision(BasePrecision precision) {
 }  // namespace
 
 TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const TrainOptions& options,
-                             bool with_pictures, const std::filesystem::path& adapter)
+                             bool with_pictures, const std::filesystem::path& adapter,
+                             bool with_head)
     : model_dir_(model_dir), options_(options) {
   for (const std::string& part : options.trainable) {
     if (!with_pictures && (part == "projector" || part == "vision_tower")) {
@@ -120,6 +144,7 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
     return nullptr;
   };
   model_ = load_model(model_dir, load);
+  if (with_head) head_ = load_head(model_dir, model_->config());
   model_->set_recompute_layers(options.gradient_checkpointing);
   if (options.trains_lora()) {
     std::optional<LoraAdapter> start;
@@ -134,6 +159,9 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
     ParameterCollector collector(options);
     model_->visit_parameters(collector);
     parameters_ = std::move(collector.parameters);
+    if (with_head && is_trained(kHead, options)) {
+      parameters_.push_back({kHead, head_.requires_grad_()});
+    }
   }
 }
 
@@ -147,6 +175,14 @@ at::Tensor TrainingModel::encode(const TrainingRows& rows, const ImageProcessor*
     }
   }
   return model_->forward(pack_rows(rows, image_processor));
+}
+
+at::Tensor TrainingModel::next_token_logits(const PackedBatch& batch,
+                                            const at::Tensor& rows) const {
+  E5V_ASSERT(head_.defined());
+  const at::ScalarType dtype = model_->compute_dtype();
+  const at::Tensor states = model_->forward_tokens(batch, rows);
+  return at::linear(states.to(dtype), head_.to(dtype)).to(at::kFloat);
 }
 
 int64_t TrainingModel::num_weight_bytes() const {

@@ -23,8 +23,10 @@ class TrainingModel {
   /// Loads `model_dir`; the vision tower and projector only `with_pictures`. `adapter` (empty:
   /// none) is what low-rank updates begin from. Throws as load_model and apply_lora; ConfigError
   /// where a part is to be trained that only pictures reach.
+  /// `with_head` also loads the language model's head, which is trained with it.
   TrainingModel(const std::filesystem::path& model_dir, const TrainOptions& options,
-                bool with_pictures, const std::filesystem::path& adapter = {});
+                bool with_pictures, const std::filesystem::path& adapter = {},
+                bool with_head = false);
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const LlavaConfig& config() const { return model_->config(); }
@@ -33,6 +35,10 @@ class TrainingModel {
   /// drop what these keys say, else nothing.
   at::Tensor encode(const TrainingRows& rows, const ImageProcessor* image_processor,
                     const TokenKeys* dropout) const;
+
+  /// What the tokens at `rows` [R] int64 say comes next: [R, vocabulary] fp32; differentiable.
+  /// Needs the head.
+  at::Tensor next_token_logits(const PackedBatch& batch, const at::Tensor& rows) const;
 
   /// Bytes of all weights that are held.
   int64_t num_weight_bytes() const;
@@ -50,6 +56,7 @@ class TrainingModel {
   std::filesystem::path model_dir_;
   TrainOptions options_;
   std::unique_ptr<LlavaNext> model_;
+  at::Tensor head_;  // [vocabulary, D] fp32; undefined without
   LoraModules lora_;
   std::vector<Parameter> parameters_;
 };

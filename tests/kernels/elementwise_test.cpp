@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "e5v/base/random.h"
 #include "e5v/kernels/isa.h"
 
 namespace e5v {
@@ -195,6 +196,28 @@ TEST_P(ElementwiseTest, ConversionRoundsToEvenAndKeepsWhatIsNotANumber) {
   EXPECT_TRUE(std::signbit(back[1]));
   EXPECT_TRUE(std::isnan(back[expected.size()]));
   EXPECT_EQ(back.back(), 2.5f);
+}
+
+TEST_P(ElementwiseTest, DropsTheElementsWhoseBitsSaySo) {
+  for (const int64_t size : kSizes) {
+    const int64_t rows = 33;
+    const auto x = random_floats(rows * size);
+    std::vector<uint64_t> keys;
+    for (int64_t r = 0; r < rows; ++r) keys.push_back(mix64(static_cast<uint64_t>(r)));
+    std::vector<float> out(rows * size);
+    std::vector<BFloat16> half(rows * size);
+    drop(x.data(), keys.data(), 20000, 1.5f, rows, size, out.data());
+    drop(to_bfloat16(x).data(), keys.data(), 20000, 1.5f, rows, size, half.data());
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < size; ++i) {
+        const uint64_t bits = mix64(keys[r] + static_cast<uint64_t>(i / 4 * 4)) >> (16 * (i % 4));
+        const bool dropped = (bits & 0xffff) < 20000;
+        const size_t at = static_cast<size_t>(r * size + i);
+        ASSERT_EQ(out[at], dropped ? 0 : x[at] * 1.5f);
+        ASSERT_NEAR(to_float(half[at]), out[at], kBf16Step * std::abs(out[at]));
+      }
+    }
+  }
 }
 
 TEST_P(ElementwiseTest, AddsTheResidual) {

@@ -68,6 +68,38 @@ TEST(RandomModel, TheFolderIsComplete) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder / "a"), {}), 1);
 }
 
+TEST(RandomModel, TheMiniatureHasTheWordsOfItsTexts) {
+  TemporaryFolder folder;
+  write_file(folder / "texts.jsonl", R"({"value": "a small red disc. Summary above sentence:"})");
+  const RandomModelOptions options{.preset = "shapes-mini", .texts = folder / "texts.jsonl"};
+  write_random_model(folder / "mini", options);
+  const ModelInspection found = inspect_model(folder / "mini");
+  EXPECT_EQ(found.problems(), "");
+  EXPECT_THAT(found.missing_files, IsEmpty());
+  EXPECT_EQ(found.config.kind, LlavaConfig::Kind::kLlava);
+  const Tokenizer tokenizer = Tokenizer::load(folder / "mini");
+  EXPECT_EQ(tokenizer.special_token_ids().image, found.config.image_token_index);
+  EXPECT_TRUE(tokenizer.token_to_id("disc"));
+  EXPECT_LE(tokenizer.vocab_size(), found.config.text.vocab_size);
+  EXPECT_NO_THROW(load_model(folder / "mini"));
+  // Embeddings as large as what the layers add; what they add, small in proportion to their number.
+  const Checkpoint checkpoint = Checkpoint::open(folder / "mini");
+  const auto deviation = [&](const std::string& name) {
+    return moments_of(values_of(checkpoint, name)).deviation;
+  };
+  EXPECT_NEAR(deviation("language_model.model.embed_tokens.weight"), 0.5, 0.02);
+  EXPECT_NEAR(deviation("language_model.model.layers.0.self_attn.o_proj.weight"),
+              1 / std::sqrt(128.0 * 8), 0.002);
+  EXPECT_EQ(deviation("multi_modal_projector.linear_1.bias"), 0);
+}
+
+TEST(RandomModel, TextsAreForTheMiniatureOnly) {
+  TemporaryFolder folder;
+  write_file(folder / "texts.txt", "words");
+  EXPECT_THROW(write_random_model(folder / "mini", {.preset = "shapes-mini"}), ConfigError);
+  EXPECT_THROW(write_random_model(folder / "tiny", {.texts = folder / "texts.txt"}), ConfigError);
+}
+
 TEST(RandomModel, EqualSeedsGiveEqualWeightsAndTypesOnlyRoundThem) {
   TemporaryFolder folder;
   write_random_model(folder / "a", {.seed = 5});

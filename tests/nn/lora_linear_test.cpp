@@ -50,25 +50,27 @@ TEST(LoraStorageTest, GradientsOfBothFactorsAndTheInputAreAutogradsOfTheMergedWe
 TEST(KeyedDropoutTest, DropsTheShareThatWasAskedForAndKeepsTheMean) {
   KeyedDropout dropout(0.25);
   const at::Tensor x = at::ones({200, 301});
-  EXPECT_TRUE(at::equal(dropout.apply(x, 0), x)) << "nothing is dropped before begin";
+  EXPECT_TRUE(at::equal(dropout.mask(x.size(0), 0).apply(x), x))
+      << "nothing is dropped before begin";
   dropout.begin(at::arange(200, at::kLong), at::arange(3, at::kLong));
-  const at::Tensor y = dropout.apply(x, 0);
+  const at::Tensor y = dropout.mask(x.size(0), 0).apply(x);
   EXPECT_NEAR((y == 0).to(at::kFloat).mean().item<double>(), 0.25, 0.01);
   EXPECT_NEAR(y.mean().item<double>(), 1, 0.015);
   dropout.end();
-  EXPECT_TRUE(at::equal(dropout.apply(x, 0), x));
+  EXPECT_TRUE(at::equal(dropout.mask(x.size(0), 0).apply(x), x));
 }
 
 TEST(KeyedDropoutTest, AMaskDependsOnTokenAndModuleNotOnTheOrder) {
   KeyedDropout dropout(0.5);
   const at::Tensor x = at::ones({4, 64}), keys = at::tensor({7, 8, 9, 10}, at::kLong);
   dropout.begin(keys, keys.slice(0, 3));
-  const at::Tensor first = dropout.apply(x, 0);
-  EXPECT_FALSE(at::equal(first, dropout.apply(x, 1)));
+  const at::Tensor first = dropout.mask(x.size(0), 0).apply(x);
+  EXPECT_FALSE(at::equal(first, dropout.mask(x.size(0), 1).apply(x)));
   EXPECT_FALSE(at::equal(first[0], first[1]));
-  EXPECT_TRUE(at::equal(first[3], dropout.apply(x.slice(0, 3), 0)[0])) << "the last tokens alone";
+  EXPECT_TRUE(at::equal(first[3], dropout.mask(1, 0).apply(x.slice(0, 3))[0]))
+      << "the last tokens alone";
   dropout.begin(keys.flip({0}), keys.slice(0, 3));
-  EXPECT_TRUE(at::equal(first.flip({0}), dropout.apply(x, 0)));
+  EXPECT_TRUE(at::equal(first.flip({0}), dropout.mask(x.size(0), 0).apply(x)));
 }
 
 TEST(KeyedDropoutTest, AProbabilityOfOneIsRefused) { EXPECT_THROW(KeyedDropout(1), ConfigError); }

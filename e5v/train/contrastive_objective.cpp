@@ -1,0 +1,167 @@
+#include "e5v/train/contrastive_objective.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "e5v/base/error.h"
+#include "e5v/train/contrastive_loss.h"
+#include "e5v/train/grad_cache.h"
+
+namespace e5v {
+namespace {
+
+enum class Kind : int64_t { kAnchor, kPositive, kNegative };
+
+/// Embeddings of a whole batch, apart by what they are.
+struct SplitEmbeddings {
+  at::Tensor anchors, positives, negatives, negative_rows;
+};
+
+SplitEmbeddings split(const at::Tensor& embeddings, const at::Tensor& kinds) {
+  const auto places = [&](Kind kind) {
+    return at::nonzero(kinds.select(1, 0) == static_cast<int64_t>(kind)).squeeze(1);
+  };
+  const at::Tensor negatives = places(Kind::kNegative);
+  return {embeddings.index_select(0, places(Kind::kAnchor)),
+          embeddings.index_select(0, places(Kind::kPositive)),
+          embeddings.index_select(0, negatives), kinds.select(1, 1).index_select(0, negatives)};
+}
+
+}  // namespace
+
+int64_t ContrastiveObjective::StepBatch::num_tokens() const {
+  int64_t count = 0;
+  for (const TrainingRows& rows : micro_batches) count += rows.num_tokens();
+  return count;
+}
+
+ContrastiveObjective::ContrastiveObjective(
+    const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+    const std::function<void(const std::string&)>& on_warning)
+    : options_(options),
+      ranks_(ranks),
+      data_(files.data, files.on_bad_row, on_warning),
+      preparer_(files.model, LlavaConfig::load(files.model)),
+      prompt_(preparer_, options),
+      image_processor_(data_.has_images() ? &preparer_.image_processor() : nullptr),
+      model_(files.model, options, data_.has_images(), files.adapter) {
+  if (!files.eval_data.empty()) {
+    eval_data_.emplace(files.eval_data, files.on_bad_row);
+    if (eval_data_->has_images() && !data_.has_images()) {
+      throw ConfigError(fmt::format("{}: has pictures, which the training data has not",
+                                    files.eval_data.native()));
+    }
+  }
+  check_batch_size();
+}
+
+void ContrastiveObjective::check_batch_size() const {
+  if (options_.batch_size == 1 && data_.row(0).negatives.empty()) {
+    throw ConfigError("'batch_size' is 1 and rows have no hard negatives: nothing to tell apart");
+  }
+  const bool grouped = options_.prompts == PromptMode::kPaperCode;
+  if (grouped && options_.batch_size % (options_.micro_batch_size * ranks_.size()) != 0) {
+    throw ConfigError(
+        fmt::format("'batch_size' is {}, expected a multiple of {} micro-batches of {} "
+                    "rows, which the published script pads together",
+                    options_.batch_size, ranks_.size(), options_.micro_batch_size));
+  }
+}
+
+ContrastiveObjective::StepBatch ContrastiveObjective::make_batch(
+    const TripletFile& file, const std::vector<uint32_t>& rows) const {
+  StepBatch batch;
+  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
+  std::vector<int64_t> kinds;
+  for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
+    const int64_t stop = std::min(at + options_.micro_batch_size, end);
+    const std::vector<uint32_t> indices(rows.begin() + at, rows.begin() + stop);
+    TrainingRows micro_batch = prepare_rows(file, indices, prompt_);
+    const auto add = [&](Kind kind, int64_t row) {
+      kinds.push_back(static_cast<int64_t>(kind));
+      kinds.push_back(at + row);
+    };
+    for (int64_t i = at; i < stop; ++i) add(Kind::kAnchor, i - at);
+    for (int64_t i = at; i < stop; ++i) add(Kind::kPositive, i - at);
+    for (const int64_t row : micro_batch.negative_rows) add(Kind::kNegative, row);
+    batch.micro_batches.push_back(std::move(micro_batch));
+  }
+  batch.kinds = at::tensor(kinds, at::kLong).view({-1, 2});
+  return batch;
+}
+
+ObjectiveResult ContrastiveObjective::add_gradients(const std::vector<uint32_t>& rows,
+                                                    int64_t step) {
+  const StepBatch batch = make_batch(data_, rows);
+  const at::Tensor kinds = ranks_.gather_rows(batch.kinds);
+  const auto encode = [&](int64_t i) {
+    const TrainingRows& micro_batch = batch.micro_batches[static_cast<size_t>(i)];
+    const TokenKeys keys = token_keys(micro_batch, static_cast<uint64_t>(options_.seed), step);
+    return model_.encode(micro_batch, image_processor_, &keys);
+  };
+  const auto loss = [&](const at::Tensor& embeddings) {
+    const SplitEmbeddings parts = split(embeddings, kinds);
+    return contrastive_loss(parts.anchors, parts.positives, parts.negatives, parts.negative_rows,
+                            options_.loss);
+  };
+  const BatchResult result =
+      accumulate_gradients(static_cast<int64_t>(batch.micro_batches.size()), encode, loss, ranks_);
+  ObjectiveResult step_result{
+      .loss = result.loss, .num_tokens = batch.num_tokens(), .bad_rows = {}};
+  const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);
+  for (int64_t i = 0; i < bad.size(0); ++i) {
+    const auto row = kinds[bad[i].item<int64_t>()][1].item<int64_t>();
+    step_result.bad_rows.push_back(rows[static_cast<size_t>(row)]);
+  }
+  return step_result;
+}
+
+Json ContrastiveObjective::evaluate() {
+  if (!eval_data_) return Json::object();
+  // Means over the whole batches of the held-out file's first `eval_rows` rows (over all of these,
+  // if they are fewer than a batch).
+  const at::NoGradGuard no_grad;
+  auto size = static_cast<int64_t>(eval_data_->size());
+  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
+  const int64_t batch_size = std::min(options_.batch_size, size);
+  const int64_t num_batches = size / batch_size;
+  Evaluation mean;
+  for (int64_t b = 0; b < num_batches; ++b) {
+    std::vector<uint32_t> rows;
+    for (int64_t i = 0; i < batch_size; ++i) {
+      rows.push_back(static_cast<uint32_t>(b * batch_size + i));
+    }
+    const StepBatch batch = make_batch(*eval_data_, rows);
+    std::vector<at::Tensor> embeddings;
+    for (const TrainingRows& micro_batch : batch.micro_batches) {
+      embeddings.push_back(model_.encode(micro_batch, image_processor_, nullptr));
+    }
+    const SplitEmbeddings parts =
+        split(ranks_.gather_rows(at::cat(embeddings)), ranks_.gather_rows(batch.kinds));
+    const Evaluation one = evaluate_embeddings(parts.anchors, parts.positives, parts.negatives,
+                                               parts.negative_rows, options_.loss);
+    const auto n = static_cast<double>(num_batches);
+    mean.loss += one.loss / n;
+    mean.alignment += one.alignment / n;
+    mean.uniformity += one.uniformity / n;
+    mean.recall_at_1 += one.recall_at_1 / n;
+  }
+  return {{"eval_loss", mean.loss},
+          {"eval_alignment", mean.alignment},
+          {"eval_uniformity", mean.uniformity},
+          {"eval_recall_at_1", mean.recall_at_1}};
+}
+
+void ContrastiveObjective::add_costs(int64_t num_rows, TrainingCost& cost,
+                                     std::optional<TrainingCost>& picture_cost) const {
+  const bool cached = options_.batch_size > options_.micro_batch_size * ranks_.size();
+  const TrainingPasses passes{
+      .forward = 1 + (cached ? 1 : 0) + (options_.gradient_checkpointing ? 1 : 0), .backward = 1};
+  cost.flops = text_flops(model_.config().text, cost.tokens, passes);
+  if (data_.has_images()) return;
+  const double texts_per_row = 2 + (data_.row(0).negatives.empty() ? 0 : 1);
+  picture_cost =
+      cost_with_pictures(model_.config(), preparer_, cost, num_rows, texts_per_row, passes);
+}
+
+}  // namespace e5v

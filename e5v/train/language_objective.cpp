@@ -1,0 +1,188 @@
+#include "e5v/train/language_objective.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "e5v/base/error.h"
+
+namespace e5v {
+namespace {
+
+at::Tensor tensor_of(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
+
+/// The sum over all ranks of counts of each.
+int64_t sum_over(Ranks& ranks, int64_t count) {
+  return ranks.gather_rows(at::tensor({count}, at::kLong)).sum().item<int64_t>();
+}
+
+/// One conversation's tokens; `learned` are the places of its answers' tokens.
+struct Sequence {
+  PreparedItem item;
+  std::vector<int64_t> learned;
+  std::vector<int64_t> turns;  ///< of each learned token
+};
+
+Sequence prepare_conversation(const Conversation& conversation, const ItemPreparer& preparer,
+                              ChatTemplate chat) {
+  const Tokenizer& tokenizer = preparer.tokenizer();
+  const auto eos = tokenizer.special_token_ids().eos;
+  if (!eos) throw ConfigError("the tokenizer names no eos token, with which answers end");
+  const std::string turn_template = apply_chat_template(chat, std::string(kTextPlaceholder));
+  Sequence sequence;
+  std::vector<int64_t>& ids = sequence.item.input_ids;
+  for (size_t t = 0; t < conversation.turns.size(); ++t) {
+    const auto& [prompt, answer] = conversation.turns[t];
+    if (t == 0) {
+      Item item{.text = prompt, .prompt = turn_template};
+      if (!conversation.image.empty()) {
+        item.images = {conversation.image};
+        item.prompt =
+            apply_chat_template(chat, fmt::format("{}\n{}", kImagePlaceholder, kTextPlaceholder));
+      }
+      sequence.item = preparer.prepare(item, {});
+    } else {
+      const auto spans = render_prompt(turn_template, prompt, 0);
+      const auto next = tokenizer.encode(text_spans(spans), /*add_special_tokens=*/false);
+      ids.insert(ids.end(), next.begin(), next.end());
+    }
+    std::vector<int64_t> answer_ids =
+        tokenizer.encode(std::vector<TextSpan>{{answer}}, /*add_special_tokens=*/false);
+    answer_ids.push_back(*eos);
+    for (const int64_t id : answer_ids) {
+      sequence.learned.push_back(static_cast<int64_t>(ids.size()));
+      sequence.turns.push_back(static_cast<int64_t>(t));
+      ids.push_back(id);
+    }
+  }
+  return sequence;
+}
+
+}  // namespace
+
+int64_t LanguageBatch::num_tokens() const {
+  int64_t count = 0;
+  for (const PreparedItem& item : items) count += item.num_tokens();
+  return count;
+}
+
+LanguageBatch prepare_conversations(const ConversationFile& file,
+                                    const std::vector<uint32_t>& indices,
+                                    const ItemPreparer& preparer, ChatTemplate chat) {
+  LanguageBatch batch;
+  int64_t num_tokens = 0;
+  for (const uint32_t index : indices) {
+    const Conversation conversation = file.row(index);
+    try {
+      Sequence sequence = prepare_conversation(conversation, preparer, chat);
+      for (size_t i = 0; i < sequence.learned.size(); ++i) {
+        const int64_t place = sequence.learned[i];
+        batch.rows.push_back(num_tokens + place - 1);  // the token before says what comes
+        batch.targets.push_back(sequence.item.input_ids[static_cast<size_t>(place)]);
+        batch.answers.push_back(batch.num_answers + sequence.turns[i]);
+      }
+      batch.num_answers += static_cast<int64_t>(conversation.turns.size());
+      num_tokens += sequence.item.num_tokens();
+      batch.items.push_back(std::move(sequence.item));
+    } catch (const InputError& error) {
+      throw InputError(
+          fmt::format("{}: line {}: {}", file.path().native(), file.line_of(index), error.what()));
+    }
+  }
+  return batch;
+}
+
+LanguageObjective::LanguageObjective(const TrainFiles& files, const TrainOptions& options,
+                                     Ranks& ranks,
+                                     const std::function<void(const std::string&)>& on_warning)
+    : options_(options),
+      ranks_(ranks),
+      data_(files.data, files.on_bad_row, on_warning),
+      preparer_(files.model, LlavaConfig::load(files.model)),
+      chat_(options.chat_template == "auto" ? preparer_.chat_template()
+                                            : find_chat_template(options.chat_template)),
+      image_processor_(data_.has_images() ? &preparer_.image_processor() : nullptr),
+      model_(files.model, options, data_.has_images(), files.adapter, /*with_head=*/true) {
+  if (files.eval_data.empty()) return;
+  eval_data_.emplace(files.eval_data, files.on_bad_row);
+  if (eval_data_->has_images() && !data_.has_images()) {
+    throw ConfigError(
+        fmt::format("{}: has pictures, which the training data has not", files.eval_data.native()));
+  }
+}
+
+std::vector<LanguageBatch> LanguageObjective::make_batches(
+    const ConversationFile& file, const std::vector<uint32_t>& rows) const {
+  std::vector<LanguageBatch> batches;
+  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
+  for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
+    const int64_t stop = std::min(at + options_.micro_batch_size, end);
+    batches.push_back(
+        prepare_conversations(file, {rows.begin() + at, rows.begin() + stop}, preparer_, chat_));
+  }
+  return batches;
+}
+
+at::Tensor LanguageObjective::logits(const LanguageBatch& batch) const {
+  return model_.next_token_logits(collate(batch.items, image_processor_), tensor_of(batch.rows));
+}
+
+ObjectiveResult LanguageObjective::add_gradients(const std::vector<uint32_t>& rows, int64_t) {
+  const std::vector<LanguageBatch> batches = make_batches(data_, rows);
+  ObjectiveResult result;
+  int64_t num_targets = 0;
+  for (const LanguageBatch& batch : batches) {
+    num_targets += static_cast<int64_t>(batch.targets.size());
+    result.num_tokens += batch.num_tokens();
+  }
+  const auto total = static_cast<double>(sum_over(ranks_, num_targets));
+  at::Tensor sum = at::zeros({1}, at::kDouble);
+  for (const LanguageBatch& batch : batches) {
+    const at::Tensor loss =
+        at::cross_entropy_loss(logits(batch), tensor_of(batch.targets), {}, at::Reduction::Sum) /
+        total;
+    sum += loss.detach().to(at::kDouble);
+    if (!std::isfinite(sum.item<double>())) break;  // the others must not wait for this rank
+    loss.backward();
+  }
+  result.loss = ranks_.gather_rows(sum).sum().item<double>();
+  return result;
+}
+
+Json LanguageObjective::evaluate() {
+  if (!eval_data_) return Json::object();
+  const at::NoGradGuard no_grad;
+  auto size = static_cast<int64_t>(eval_data_->size());
+  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
+  std::vector<uint32_t> rows(static_cast<size_t>(size));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<uint32_t>(i);
+  double loss = 0;
+  int64_t num_targets = 0, num_answers = 0, num_right = 0;
+  for (const LanguageBatch& batch : make_batches(*eval_data_, rows)) {
+    const at::Tensor scores = logits(batch), targets = tensor_of(batch.targets);
+    loss += at::cross_entropy_loss(scores, targets, {}, at::Reduction::Sum).item<double>();
+    num_targets += targets.size(0);
+    num_answers += batch.num_answers;
+    const at::Tensor wrong = at::zeros({batch.num_answers}, at::kLong);
+    wrong.index_add_(0, tensor_of(batch.answers), (scores.argmax(1) != targets).to(at::kLong));
+    num_right += (wrong == 0).sum().item<int64_t>();
+  }
+  const at::Tensor mine =
+      at::tensor({loss, static_cast<double>(num_targets), static_cast<double>(num_right),
+                  static_cast<double>(num_answers)},
+                 at::kDouble);
+  const at::Tensor all = ranks_.gather_rows(mine.unsqueeze(0)).sum(0);
+  return {{"eval_loss", (all[0] / all[1]).item<double>()},
+          {"eval_accuracy", (all[2] / all[3]).item<double>()}};
+}
+
+void LanguageObjective::add_costs(int64_t, TrainingCost& cost, std::optional<TrainingCost>&) const {
+  // Weights that move take another product than those that only pass the gradient on.
+  const bool moves = std::find(options_.trainable.begin(), options_.trainable.end(),
+                               "language_model") != options_.trainable.end();
+  const TrainingPasses passes{.forward = 1 + (options_.gradient_checkpointing ? 1 : 0),
+                              .backward = moves ? 2 : 1};
+  cost.flops = text_flops(model_.config().text, cost.tokens, passes);
+}
+
+}  // namespace e5v

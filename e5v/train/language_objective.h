@@ -1,0 +1,77 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "e5v/embed/prepare.h"
+#include "e5v/train/conversations.h"
+#include "e5v/train/objective.h"
+#include "e5v/train/training_model.h"
+
+namespace e5v {
+
+/// Conversations as sequences, and which of their tokens are learned.
+struct LanguageBatch {
+  std::vector<PreparedItem> items;
+  std::vector<int64_t> rows;     ///< among all tokens: those whose next token is learned
+  std::vector<int64_t> targets;  ///< that next token
+  std::vector<int64_t> answers;  ///< of each target, the number of its answer in the batch
+  int64_t num_answers = 0;
+
+  int64_t num_tokens() const;
+};
+
+/// Makes sequences of conversations: each turn in the model's chat template, after it the answer
+/// and the tokenizer's eos; answers and their eos are what is learned.
+/// Throws InputError naming the line in `file` of what cannot be prepared.
+LanguageBatch prepare_conversations(const ConversationFile& file,
+                                    const std::vector<uint32_t>& indices,
+                                    const ItemPreparer& preparer, ChatTemplate chat);
+
+/// The next token of answers, given everything before: pretraining of a language model on texts
+/// and questions about them, and, with the language model frozen, alignment of a vision tower and
+/// projector by what pictures are answered with. The loss is the mean over the batch's learned
+/// tokens. Low-rank updates are trained without dropout.
+class LanguageObjective final : public Objective {
+ public:
+  /// Opens the data and loads the model. Throws FileError, FormatError, ConfigError.
+  LanguageObjective(const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+                    const std::function<void(const std::string&)>& on_warning);
+
+  int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
+  uint64_t line_of(uint32_t row) const override { return data_.line_of(row); }
+  const std::vector<Parameter>& parameters() const override { return model_.parameters(); }
+  int64_t num_weight_bytes() const override { return model_.num_weight_bytes(); }
+
+  ObjectiveResult add_gradients(const std::vector<uint32_t>& rows, int64_t step) override;
+  /// `eval_loss`, and `eval_accuracy`: the share of answers of which every token is the likeliest.
+  Json evaluate() override;
+  void add_costs(int64_t num_rows, TrainingCost& cost,
+                 std::optional<TrainingCost>& picture_cost) const override;
+
+  void save(const std::filesystem::path& folder) const override { model_.save(folder); }
+  void load(const std::filesystem::path& folder) override { model_.load(folder); }
+  void write_result(const std::filesystem::path& folder) const override {
+    model_.write_result(folder);
+  }
+
+ private:
+  /// This rank's share of `rows`, in micro-batches.
+  std::vector<LanguageBatch> make_batches(const ConversationFile& file,
+                                          const std::vector<uint32_t>& rows) const;
+  /// [targets, vocabulary] fp32.
+  at::Tensor logits(const LanguageBatch& batch) const;
+
+  TrainOptions options_;
+  Ranks& ranks_;
+  ConversationFile data_;
+  std::optional<ConversationFile> eval_data_;
+  ItemPreparer preparer_;
+  ChatTemplate chat_;
+  const ImageProcessor* image_processor_;  // null: there are no pictures
+  TrainingModel model_;
+};
+
+}  // namespace e5v

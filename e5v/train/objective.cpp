@@ -1,0 +1,25 @@
+#include "e5v/train/objective.h"
+
+#include "e5v/base/error.h"
+#include "e5v/train/contrastive_objective.h"
+#include "e5v/train/language_objective.h"
+
+namespace e5v {
+
+RankShare rank_share(int64_t num_rows, const Ranks& ranks) {
+  return {num_rows * ranks.rank() / ranks.size(), num_rows * (ranks.rank() + 1) / ranks.size()};
+}
+
+std::unique_ptr<Objective> make_objective(
+    const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+    const std::function<void(const std::string&)>& on_warning) {
+  switch (options.objective) {
+    case TrainingObjective::kContrastive:
+      return std::make_unique<ContrastiveObjective>(files, options, ranks, on_warning);
+    case TrainingObjective::kLanguage:
+      return std::make_unique<LanguageObjective>(files, options, ranks, on_warning);
+  }
+  throw_broken_invariant("objective is an enumerator", __FILE__, __LINE__);
+}
+
+}  // namespace e5v
