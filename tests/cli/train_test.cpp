@@ -108,9 +108,10 @@ TEST_F(TrainCommandTest, ARunIsWhatEmbedAndMergeTake) {
                                path(output), what));
   };
   EXPECT_EQ(embed("--model " + model() + " --adapter " + path("run"), "a.npy").status, 0);
-  const ProgramResult merged = run_e5v(fmt::format("merge --json --quiet --model {} --adapter {} "
-                                                   "--output {}",
-                                                   model(), path("run"), path("merged")));
+  const ProgramResult merged =
+      run_e5v(fmt::format("merge --json --quiet --model {} --adapter {} "
+                          "--output {}",
+                          model(), path("run"), path("merged")));
   ASSERT_EQ(merged.status, 0) << merged.err;
   EXPECT_GT(Json::parse(merged.out)["lowest_cosine"].get<double>(), 0.999);
   EXPECT_EQ(embed("--model " + path("merged"), "b.npy").status, 0);
@@ -146,9 +147,8 @@ TEST_F(TrainCommandTest, AFullDiskAtCheckpointTimeKeepsTheCheckpointBefore) {
   ASSERT_FALSE(before.empty());
   // Files may grow to so much: an adapter fits, the optimizer's state of twice its size does not.
   const auto limit_kb = fs::file_size(folder_ / "whole/adapter_model.safetensors") * 3 / 2 / 1024;
-  const ProgramResult full =
-      run_e5v(fmt::format("--version; ulimit -f {}; trap '' XFSZ; e5v {} --resume", limit_kb,
-                          arguments("run")));
+  const ProgramResult full = run_e5v(fmt::format(
+      "--version; ulimit -f {}; trap '' XFSZ; e5v {} --resume", limit_kb, arguments("run")));
   EXPECT_EQ(full.status, 1);
   EXPECT_THAT(full.err, AllOf(HasSubstr("optimizer.safetensors"), HasSubstr("File too large")));
   EXPECT_EQ(checkpoints(), before);
@@ -175,10 +175,11 @@ TEST_F(TrainCommandTest, DataThatIsTooSmallIsRefusedWithItsNumbers) {
   expect_one_line(train("a", "", "one.csv"), 2,
                   AllOf(HasSubstr("'batch_size' is 8"), HasSubstr("has 1 row")));
   write_file(folder_ / "pair.csv", "sent0,sent1\na,b\n");
-  expect_one_line(run_e5v(fmt::format("train --quiet --recipe tiny --batch-size 1 --model {} --data "
-                                      "{} --output {}",
-                                      model(), path("pair.csv"), path("b"))),
-                  2, HasSubstr("nothing to tell apart"));
+  expect_one_line(
+      run_e5v(fmt::format("train --quiet --recipe tiny --batch-size 1 --model {} --data "
+                          "{} --output {}",
+                          model(), path("pair.csv"), path("b"))),
+      2, HasSubstr("nothing to tell apart"));
   write_file(folder_ / "none.csv", kHeader);
   EXPECT_NE(train("c", "", "none.csv").status, 0);
   expect_one_line(train("d", "", "absent.csv"), 1, HasSubstr("absent.csv: cannot open"));
@@ -235,8 +236,8 @@ TEST_F(TrainCommandTest, LabelledPairsBecomeTripletsThatAreTrainedOn) {
     line("-", "whatever");
   }
   write_file(folder_ / "nli.jsonl", lines);
-  const ProgramResult made = run_e5v("data nli --json --input " + path("nli.jsonl") + " --output " +
-                                     path("nli.csv"));
+  const ProgramResult made =
+      run_e5v("data nli --json --input " + path("nli.jsonl") + " --output " + path("nli.csv"));
   ASSERT_EQ(made.status, 0) << made.err;
   EXPECT_EQ(Json::parse(made.out)["triplets"], 8);
   EXPECT_THAT(read_file(folder_ / "nli.csv"),
