@@ -1,7 +1,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <atomic>
+#include <cstdio>
 #include <exception>
 #include <memory>
 #include <thread>
@@ -78,7 +78,10 @@ void ServeCommand::run(const CommandContext& context) const {
       [&](const HttpCall& call) { return service.handle(call); }, &Service::refusal);
   const int port = server.bind();
   context.log().info("http://{}:{}/ answers as soon as the model is loaded", options.host, port);
-  if (context.json) context.print_json({{"host", options.host}, {"port", port}});
+  if (context.json) {
+    context.print_json({{"host", options.host}, {"port", port}});
+    std::fflush(stdout);  // whoever started this waits for it
+  }
   if (options.host != "127.0.0.1" && options.host != "localhost" && options.api_key.empty()) {
     context.log().warn("everyone who reaches {} may use this server; see --api-key", options.host);
   }

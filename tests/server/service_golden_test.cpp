@@ -163,7 +163,8 @@ TEST_F(ServiceGoldenTest, AllShapesGiveTheVectorsOfTheEmbedder) {
 TEST_F(ServiceGoldenTest, TokenIdsAreTheTextTheyStandFor) {
   start();
   const Embedder embedder({.model = kModel, .device = "cpu", .threads = 1});
-  const auto ids = embedder.preparer().tokenizer().encode("a dog", /*add_special_tokens=*/false);
+  const std::vector<TextSpan> text = {{"a dog", false}};
+  const auto ids = embedder.preparer().tokenizer().encode(text, /*add_special_tokens=*/false);
   const Json answer = post("/v1/embeddings", {{"input", Json(ids)}});
   Item item;
   item.text = "a dog";
@@ -369,7 +370,7 @@ TEST_F(ServiceGoldenTest, OnlyPicturesOfItemsAreServed) {
         "/v1/items/%2e%2e/image", "/v1/items/99999999999999999999/image", "/v1/items/-1/image",
         "/../etc/passwd", "/v1/items//image"}) {
     const auto result = client().Get(path);
-    if (result) EXPECT_EQ(result->status, 404) << path;
+    EXPECT_TRUE(!result || result->status == 404) << path;
   }
   // A file that is no picture any more is not served either.
   const fs::path file = folder_ / "a.png";
