@@ -190,7 +190,8 @@ TEST(Presets, KnownNamesAreListedForAnUnknownOne) {
     model_preset("8b");
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(), "there is no preset '8b', expected one of tiny, 1b, e5v-8b");
+    EXPECT_STREQ(error.what(),
+                 "there is no preset '8b', expected one of tiny, 1b, e5v-8b, shapes-mini");
   }
 }
 
