@@ -42,7 +42,7 @@ stage() {
 echo "--- the world"
 draw texts --split train --seed 1 --scenes "$text_scenes" --parts conversations --parts triplets
 draw pictures --split train --seed 2 --scenes "$picture_scenes" --parts rand --parts conversations
-draw val --split val --scenes 500
+draw val --split val --scenes 300
 
 val=$data/val-conversations
 draw val-conversations --split val --scenes 500 --parts rand --parts conversations

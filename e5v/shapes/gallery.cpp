@@ -6,12 +6,17 @@
 #include <unordered_set>
 #include <utility>
 
+#include "e5v/base/error.h"
+
 namespace e5v {
 namespace {
 
 constexpr size_t kGroupSize = 4;
 
 using SceneKeys = std::unordered_set<uint64_t>;
+
+/// Scenes tried for one composed group. A held-out split is small, and may have no more of them.
+constexpr int kMaxAttempts = 200'000;
 
 Omission random_omission(SplitMix64& random, bool has_relation) {
   constexpr std::array kOmissions = {Omission::kSizes, Omission::kBackground, Omission::kColor,
@@ -102,7 +107,13 @@ std::vector<ComposedGroup> composed_groups(int64_t num_edits, SceneSplit split,
     // The kinds come first, so that those that seldom stay in the split are not fewer in the end.
     const std::vector<EditKind> kinds = draw_kinds(std::min(left, kEditsPerGroup), random);
     std::optional<ComposedGroup> group;
-    while (!group) {
+    for (int attempt = 0; !group; ++attempt) {
+      if (attempt == kMaxAttempts) {
+        throw ConfigError(
+            fmt::format("the split has no room for {} composed queries, only for about {}; ask for "
+                        "fewer scenes",
+                        num_edits, num_edits - left));
+      }
       Scene reference = random_scene(random, split);
       if (taken.contains(scene_key(reference))) continue;
       group = edit_scene(std::move(reference), kinds, split, taken, random);

@@ -35,6 +35,7 @@ struct ComposedGroup {
 inline constexpr int64_t kEditsPerGroup = 4;
 
 /// Groups with `num_edits` edits in all; the last may have fewer than kEditsPerGroup.
+/// Throws ConfigError where the split has not enough scenes.
 std::vector<ComposedGroup> composed_groups(int64_t num_edits, SceneSplit split, SplitMix64& random);
 
 /// Texts of which the second follows from the first and the third contradicts both.

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "e5v/base/error.h"
 #include "tests/shapes/words.h"
 
 namespace e5v {
@@ -87,6 +88,11 @@ INSTANTIATE_TEST_SUITE_P(EverySplit, GalleryTest,
                          [](const auto& info) {
                            return std::string(scene_split_name(info.param));
                          });
+
+TEST(ComposedGroups, ASplitWithTooFewScenesIsAnErrorAndNotAnEndlessSearch) {
+  SplitMix64 random(1);
+  EXPECT_THROW(composed_groups(5000, SceneSplit::kVal, random), ConfigError);
+}
 
 }  // namespace
 }  // namespace e5v
