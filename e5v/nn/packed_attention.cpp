@@ -1,11 +1,15 @@
 #include "e5v/nn/packed_attention.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "e5v/base/error.h"
 #include "e5v/kernels/attention.h"
 #include "e5v/nn/compat.h"
+#include "e5v/nn/own_gradient.h"
 
 namespace e5v {
 namespace {
@@ -110,20 +114,8 @@ HeadRows rows_of(const at::Tensor& x) {
   return {x.data_ptr(), x.scalar_type() == at::kBFloat16, x.stride(0), x.stride(1)};
 }
 
-}  // namespace
-
-at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
-                            const PackedAttentionOptions& options) {
-  if ((q.defined() && !q.device().is_cpu()) || tracks_gradients(q, k, v)) {
-    return packed_attention_plain(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
-  }
-  const Offsets offsets = check(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
-  if (!is_fp32_or_bf16(q.scalar_type()) || !k.device().is_cpu() || !v.device().is_cpu()) {
-    throw InputError(
-        fmt::format("attention's q, k, v are {}, expected float32 or bfloat16 on the CPU",
-                    c10::toString(q.scalar_type())));
-  }
+at::Tensor attend_on_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                         const Offsets& offsets, const PackedAttentionOptions& options) {
   const auto with_dense_heads = [](const at::Tensor& x) {
     return x.stride(2) == 1 ? x : x.contiguous();
   };
@@ -139,22 +131,129 @@ at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return out;
 }
 
+/// Sequences that follow each other and are equally long: one batch of products.
+struct Run {
+  int64_t count, first_query, num_queries, first_key, num_keys;
+};
+
+std::vector<Run> equal_runs(const Offsets& offsets, int64_t num_heads) {
+  constexpr int64_t kMaxScores = int64_t{1} << 22;  // of one run, where it has several sequences
+  std::vector<Run> runs;
+  for (size_t s = 0; s + 1 < offsets.q.size(); ++s) {
+    const int64_t num_queries = offsets.q[s + 1] - offsets.q[s];
+    const int64_t num_keys = offsets.k[s + 1] - offsets.k[s];
+    if (num_queries == 0 || num_keys == 0) continue;
+    const bool joins = !runs.empty() && runs.back().num_queries == num_queries &&
+                       runs.back().num_keys == num_keys &&
+                       runs.back().first_query + runs.back().count * num_queries == offsets.q[s] &&
+                       runs.back().first_key + runs.back().count * num_keys == offsets.k[s] &&
+                       (runs.back().count + 1) * num_heads * num_queries * num_keys <= kMaxScores;
+    if (joins) {
+      ++runs.back().count;
+    } else {
+      runs.push_back({1, offsets.q[s], num_queries, offsets.k[s], num_keys});
+    }
+  }
+  return runs;
+}
+
+/// The gradients of q, k and v, all float32; every run's weights are computed again.
+///   dy  [Tq, H, Dh]
+std::vector<at::Tensor> attention_backward(const at::Tensor& q, const at::Tensor& k,
+                                           const at::Tensor& v, const at::Tensor& dy,
+                                           const Offsets& offsets, bool causal, double scale) {
+  const int64_t H = q.size(1), Hkv = k.size(1), Dh = q.size(2), group = H / Hkv;
+  const std::vector<Run> runs = equal_runs(offsets, H);
+  int64_t longest = 0;
+  for (const Run& run : runs) longest = std::max(longest, run.num_keys);
+  // hidden[i][j]: key j comes after key i.
+  const at::Tensor hidden = causal ? at::ones({longest, longest}, at::kBool).triu(1) : at::Tensor();
+  at::Tensor dq = at::zeros(q.sizes(), q.options());
+  at::Tensor dk = at::zeros(k.sizes(), k.options()), dv = at::zeros(v.sizes(), v.options());
+  for (const Run& run : runs) {
+    const int64_t n = run.count, Lq = run.num_queries, Lk = run.num_keys;
+    const auto queries_of = [&](const at::Tensor& x) {  // [n, Lq, H, Dh]
+      return x.narrow(0, run.first_query, n * Lq).view({n, Lq, H, Dh});
+    };
+    const auto keys_of = [&](const at::Tensor& x) {  // [n, Lk, Hkv, Dh]
+      return x.narrow(0, run.first_key, n * Lk).view({n, Lk, Hkv, Dh});
+    };
+    const auto by_head = [&](const at::Tensor& x) {  // [n · H, L, Dh]
+      const at::Tensor all = x.size(2) == H ? x : x.repeat_interleave(group, /*dim=*/2);
+      return all.transpose(1, 2).reshape({n * H, x.size(1), Dh});
+    };
+    const auto by_token = [&](const at::Tensor& x, int64_t length) {  // [n, L, H, Dh]
+      return x.view({n, H, length, Dh}).transpose(1, 2);
+    };
+    const auto sum_groups = [&](const at::Tensor& x) {  // [n, Lk, Hkv, Dh]
+      return group == 1 ? x : x.reshape({n, Lk, Hkv, group, Dh}).sum(3);
+    };
+    const at::Tensor run_q = by_head(queries_of(q)) * scale, run_k = by_head(keys_of(k));
+    at::Tensor weights = at::bmm(run_q, run_k.transpose(1, 2));  // [n · H, Lq, Lk]
+    if (causal) {
+      weights.masked_fill_(hidden.narrow(0, Lk - Lq, Lq).narrow(1, 0, Lk), -INFINITY);
+    }
+    weights = at::softmax(weights, -1);
+    const at::Tensor run_dy = by_head(queries_of(dy));
+    keys_of(dv).copy_(sum_groups(by_token(at::bmm(weights.transpose(1, 2), run_dy), Lk)));
+    const at::Tensor dweights = at::bmm(run_dy, by_head(keys_of(v)).transpose(1, 2));
+    const at::Tensor dscores = at::_softmax_backward_data(dweights, weights, -1, at::kFloat);
+    queries_of(dq).copy_(by_token(at::bmm(dscores, run_k), Lq).mul_(scale));
+    keys_of(dk).copy_(sum_groups(by_token(at::bmm(dscores.transpose(1, 2), run_q), Lk)));
+  }
+  return {dq, dk, dv};
+}
+
+}  // namespace
+
+at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
+                            const PackedAttentionOptions& options) {
+  if (q.defined() && !q.device().is_cpu()) {
+    return packed_attention_plain(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
+  }
+  const Offsets offsets = check(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
+  if (!is_fp32_or_bf16(q.scalar_type()) || !k.device().is_cpu() || !v.device().is_cpu()) {
+    throw InputError(
+        fmt::format("attention's q, k, v are {}, expected float32 or bfloat16 on the CPU",
+                    c10::toString(q.scalar_type())));
+  }
+  if (!tracks_gradients(q, k, v)) return attend_on_cpu(q, k, v, offsets, options);
+  if (q.scalar_type() != at::kFloat) {
+    return packed_attention_plain(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
+  }
+  // float32 products whatever was asked for: the backward computes the weights again in float32.
+  const PackedAttentionOptions exact{.causal = options.causal, .scale = options.scale};
+  at::Tensor y = [&] {
+    const at::NoGradGuard no_grad;
+    return attend_on_cpu(q, k, v, offsets, exact);
+  }();
+  const double scale = scale_of(q, options);
+  y = with_own_gradient(std::move(y), {q, k, v},
+                        [q = q.detach(), k = k.detach(), v = v.detach(), offsets,
+                         causal = options.causal, scale](const at::Tensor& dy) {
+                          return attention_backward(q, k, v, dy.contiguous().view(q.sizes()),
+                                                    offsets, causal, scale);
+                        });
+  return y.to(options.out_dtype);
+}
+
 at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
                                   const PackedAttentionOptions& options) {
   const Offsets offsets = check(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
   const double scale = scale_of(q, options);
+  // Not by narrow, whose backward fills a tensor of all tokens for each sequence.
+  const auto split = [](const at::Tensor& x, const std::vector<int64_t>& sums) {
+    std::vector<int64_t> lengths(sums.size());
+    std::adjacent_difference(sums.begin(), sums.end(), lengths.begin());
+    return x.split_with_sizes(at::IntArrayRef(lengths).slice(1));
+  };
+  const auto qs = split(q, offsets.q), ks = split(k, offsets.k), vs = split(v, offsets.k);
   std::vector<at::Tensor> parts;
-  for (size_t s = 0; s + 1 < offsets.q.size(); ++s) {
-    const int64_t num_queries = offsets.q[s + 1] - offsets.q[s];
-    const int64_t num_keys = offsets.k[s + 1] - offsets.k[s];
-    const at::Tensor sequence_q = q.narrow(0, offsets.q[s], num_queries);
-    if (num_keys == 0) {
-      parts.push_back(at::zeros_like(sequence_q));
-      continue;
-    }
-    parts.push_back(attend_plain(sequence_q, k.narrow(0, offsets.k[s], num_keys),
-                                 v.narrow(0, offsets.k[s], num_keys), options.causal, scale));
+  for (size_t s = 0; s < qs.size(); ++s) {
+    parts.push_back(ks[s].size(0) == 0 ? at::zeros_like(qs[s])
+                                       : attend_plain(qs[s], ks[s], vs[s], options.causal, scale));
   }
   const at::Tensor out = parts.empty() ? at::zeros_like(q) : at::cat(parts);
   return out.reshape({q.size(0), q.size(1) * q.size(2)}).to(options.out_dtype);

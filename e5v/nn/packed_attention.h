@@ -21,21 +21,23 @@ struct PackedAttentionOptions {
   at::ScalarType out_dtype = at::kFloat;      ///< or kBFloat16
 };
 
-/// The inference form on the CPU: memory O(Tq + Tk); a sequence's result is the same to the bit
+/// On the CPU: memory O(Tq + Tk); a sequence's result is the same to the bit
 /// whatever stands beside it in the batch.
 ///   q     [Tq, H, Dh], k, v [Tk, Hkv, Dh]   float32 or bfloat16, all three the same; the last
 ///         dimension contiguous, the others strided at will (views into a fused projection)
 ///   cu_*  [B + 1] int32 or int64, CPU, from 0 to Tq (Tk), not decreasing
 ///   returns [Tq, H · Dh] in `out_dtype`
 /// Throws InputError where shapes, dtypes or offsets differ from that, or a causal sequence has
-/// more queries than keys. A query without keys gives zeros. On other devices, and where a gradient
-/// is recorded, calls the plain form.
+/// more queries than keys. A query without keys gives zeros.
+/// Where a gradient of float32 tensors is recorded, products are float32 whatever `product_dtype`
+/// says, and nothing but the inputs is kept: the backward computes the weights again, memory
+/// H · Lq · Lk of the longest sequence. On other devices calls the plain form.
 at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
                             const PackedAttentionOptions& options = {});
 
 /// The same by ATen's operators, sequence after sequence: any device, differentiable, memory
-/// H · Lq · Lk a sequence. The oracle and the training form. Computes in q's dtype (softmax in
+/// H · Lq · Lk a sequence. The oracle of both forms above. Computes in q's dtype (softmax in
 /// at least fp32) and returns `out_dtype`; `product_dtype` is not looked at.
 at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,

@@ -197,6 +197,46 @@ TEST_P(PackedAttentionTest, AllowsEmptySequencesAndGivesZerosWithoutKeys) {
 INSTANTIATE_TEST_SUITE_P(Levels, PackedAttentionTest, ::testing::ValuesIn(available_isa_levels()),
                          [](const auto& info) { return to_string(info.param); });
 
+TEST(PackedAttentionGradientTest, EqualsThatOfThePlainFormInDouble) {
+  at::manual_seed(9);
+  struct Case {
+    std::vector<int64_t> queries, keys;
+    bool causal;
+  };
+  const std::vector<Case> cases = {
+      {{5, 5, 5, 1, 33, 33, 7}, {5, 5, 5, 1, 33, 33, 7}, true},  // runs of equal lengths
+      {{9, 9, 2}, {9, 9, 2}, false},
+      {{1, 1, 1, 1}, {4, 4, 17, 1}, true},  // last tokens only
+      {{3, 0, 2}, {3, 0, 4}, true},
+  };
+  for (const Shape& shape : kShapes) {
+    for (const Case& one : cases) {
+      const Inputs x(shape, total(one.queries), total(one.keys));
+      const at::Tensor cu_q = offsets(one.queries), cu_k = offsets(one.keys);
+      const at::Tensor dy = at::randn({x.q.size(0), x.q.size(1) * x.q.size(2)});
+      const auto gradients = [&](const auto& attention, at::ScalarType dtype) {
+        std::vector<at::Tensor> leaves;
+        for (const at::Tensor& tensor : {x.q, x.k, x.v}) {
+          leaves.push_back(tensor.detach().to(dtype, false, /*copy=*/true).requires_grad_());
+        }
+        PackedAttentionOptions options;
+        options.causal = one.causal;
+        attention(leaves[0], leaves[1], leaves[2], cu_q, cu_k, options)
+            .to(dtype)
+            .backward(dy.to(dtype));
+        return std::vector<at::Tensor>{leaves[0].grad(), leaves[1].grad(), leaves[2].grad()};
+      };
+      const auto own = gradients(packed_attention, at::kFloat);
+      const auto exact = gradients(packed_attention_plain, at::kDouble);
+      for (size_t i = 0; i < own.size(); ++i) {
+        EXPECT_LE(largest_difference(own[i], exact[i]),
+                  kFloat32Tolerance * (1 + exact[i].abs().max().item<double>()))
+            << "qkv"[i];
+      }
+    }
+  }
+}
+
 // The plain form against the definition, written out.
 TEST(PackedAttentionPlainTest, IsTheDefinition) {
   at::manual_seed(7);
