@@ -19,8 +19,8 @@ std::string stripped(std::string_view text) {
   return std::string(text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin));
 }
 
-/// The text of turn `i`, which must be from `speaker`.
-std::string value_of(const Json& turns, size_t i, std::string_view speaker) {
+/// The texts of turn `i`, which must be from `speaker`: one, or a list of them.
+std::vector<std::string> values_of(const Json& turns, size_t i, std::string_view speaker) {
   const std::string key = fmt::format("conversations[{}]", i);
   if (i >= turns.size()) throw ConfigError(fmt::format("'{}' is missing: expected an answer", key));
   const auto from = require_field<std::string>(turns[i], "from");
@@ -28,9 +28,31 @@ std::string value_of(const Json& turns, size_t i, std::string_view speaker) {
     throw ConfigError(
         fmt::format("'{}' is from '{}', expected '{}'", key, printable(from, 20), speaker));
   }
-  auto value = require_field<std::string>(turns[i], "value");
-  if (stripped(value).empty()) throw ConfigError(fmt::format("'{}' has an empty value", key));
-  return value;
+  std::vector<std::string> values;
+  if (turns[i].contains("value") && turns[i]["value"].is_array()) {
+    values = require_field<std::vector<std::string>>(turns[i], "value");
+  } else {
+    values = {require_field<std::string>(turns[i], "value")};
+  }
+  const auto is_empty = [](const std::string& value) { return stripped(value).empty(); };
+  if (values.empty() || std::any_of(values.begin(), values.end(), is_empty)) {
+    throw ConfigError(fmt::format("'{}' has an empty value", key));
+  }
+  return values;
+}
+
+std::string prompt_of(const Json& turns, size_t i) {
+  std::vector<std::string> values = values_of(turns, i, "human");
+  if (values.size() == 1) return std::move(values[0]);
+  throw ConfigError(
+      fmt::format("'conversations[{}]' is a list, expected one text from 'human'", i));
+}
+
+std::vector<std::string> answers_of(const Json& turns, size_t i) {
+  std::vector<std::string> values = values_of(turns, i, "gpt");
+  if (values.size() == 1 || i + 1 == turns.size()) return values;
+  throw ConfigError(
+      fmt::format("'conversations[{}]' is a list, which only the last answer can be", i));
 }
 
 /// Throws Error without naming the file.
@@ -44,7 +66,7 @@ Conversation parse_row(std::string_view line, const std::filesystem::path& folde
     throw ConfigError("'conversations' is not a list of turns");
   }
   for (size_t i = 0; i < turns.size(); i += 2) {
-    std::string prompt = value_of(turns, i, "human");
+    std::string prompt = prompt_of(turns, i);
     if (i == 0) {
       const size_t place = prompt.find(kImage);
       if (place != prompt.npos) prompt.erase(place, kImage.size());
@@ -56,7 +78,7 @@ Conversation parse_row(std::string_view line, const std::filesystem::path& folde
       prompt = stripped(prompt);
       if (prompt.empty()) throw ConfigError("the first turn says nothing beside '<image>'");
     }
-    conversation.turns.push_back({std::move(prompt), value_of(turns, i + 1, "gpt")});
+    conversation.turns.push_back({std::move(prompt), answers_of(turns, i + 1)});
   }
   return conversation;
 }

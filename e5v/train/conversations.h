@@ -14,7 +14,9 @@ namespace e5v {
 /// What is said to a model and what it should answer.
 struct ConversationTurn {
   std::string prompt;
-  std::string answer;
+  /// One answer; or several words of which each would be right, equally likely, and of which each
+  /// is one token. Nothing is learned of what follows them.
+  std::vector<std::string> answers;
 };
 
 /// Turns about one picture, or about none.
@@ -26,6 +28,7 @@ struct Conversation {
 /// Conversations in a mapped file, one JSON object a line, as LLaVA's instruction data has them:
 ///   {"image": path beside the file, "conversations": [{"from": "human", "value": "<image>\n…"},
 ///                                                     {"from": "gpt", "value": "…"}, …]}
+/// The last answer may be a list of words, each of which would be right.
 /// "image" may be absent. As LLaVA does, `<image>` is taken out of the first human turn, whose rest
 /// is stripped: the picture always comes first.
 ///

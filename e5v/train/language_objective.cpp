@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "e5v/base/error.h"
@@ -11,17 +12,59 @@ namespace {
 
 at::Tensor tensor_of(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
-/// The sum over all ranks of counts of each.
-int64_t sum_over(Ranks& ranks, int64_t count) {
-  return ranks.gather_rows(at::tensor({count}, at::kLong)).sum().item<int64_t>();
+/// The sum over all ranks of a number of each.
+double sum_over(Ranks& ranks, double number) {
+  return ranks.gather_rows(at::tensor({number}, at::kDouble)).sum().item<double>();
 }
 
-/// One conversation's tokens; `learned` are the places of its answers' tokens.
+double sum_of(const std::vector<float>& weights) {
+  return std::accumulate(weights.begin(), weights.end(), 0.0);
+}
+
+/// Sum of the targets' losses, each by its weight; a scalar.
+at::Tensor weighted_loss(const at::Tensor& logits, const LanguageBatch& batch) {
+  const at::Tensor losses =
+      at::cross_entropy_loss(logits, tensor_of(batch.targets), {}, at::Reduction::None);
+  return at::dot(losses, at::tensor(batch.weights, at::kFloat));
+}
+
+/// How many answers have, at each of their places, a right token as the likeliest.
+int64_t count_right_answers(const at::Tensor& logits, const LanguageBatch& batch) {
+  const at::Tensor likeliest = logits.argmax(1).contiguous();
+  const int64_t* const said = likeliest.data_ptr<int64_t>();
+  std::vector<bool> right(static_cast<size_t>(batch.num_answers), true);
+  for (size_t i = 0; i < batch.rows.size();) {
+    const auto answer = static_cast<size_t>(batch.answers[i]);
+    const int64_t row = batch.rows[i];
+    bool any = false;
+    for (; i < batch.rows.size() && batch.rows[i] == row; ++i) {
+      any = any || said[i] == batch.targets[i];
+    }
+    if (!any) right[answer] = false;
+  }
+  return std::count(right.begin(), right.end(), true);
+}
+
+/// A token to learn: at a place in its conversation, one of `num_choices` that are right there.
+struct LearnedToken {
+  int64_t place;
+  int64_t id;
+  int64_t turn;
+  int64_t num_choices = 1;
+};
+
 struct Sequence {
   PreparedItem item;
-  std::vector<int64_t> learned;
-  std::vector<int64_t> turns;  ///< of each learned token
+  std::vector<LearnedToken> learned;
 };
+
+/// The only token of a word. Throws InputError if there are more.
+int64_t single_token(const Tokenizer& tokenizer, const std::string& word) {
+  const auto ids = tokenizer.encode(std::vector<TextSpan>{{word}}, /*add_special_tokens=*/false);
+  if (ids.size() == 1) return ids[0];
+  throw InputError(fmt::format("the answer '{}', one of several, is {} tokens, expected one",
+                               printable(word, 40), ids.size()));
+}
 
 Sequence prepare_conversation(const Conversation& conversation, const ItemPreparer& preparer,
                               ChatTemplate chat) {
@@ -32,7 +75,7 @@ Sequence prepare_conversation(const Conversation& conversation, const ItemPrepar
   Sequence sequence;
   std::vector<int64_t>& ids = sequence.item.input_ids;
   for (size_t t = 0; t < conversation.turns.size(); ++t) {
-    const auto& [prompt, answer] = conversation.turns[t];
+    const auto& [prompt, answers] = conversation.turns[t];
     if (t == 0) {
       Item item{.text = prompt, .prompt = turn_template};
       if (!conversation.image.empty()) {
@@ -46,12 +89,20 @@ Sequence prepare_conversation(const Conversation& conversation, const ItemPrepar
       const auto next = tokenizer.encode(text_spans(spans), /*add_special_tokens=*/false);
       ids.insert(ids.end(), next.begin(), next.end());
     }
+    const auto turn = static_cast<int64_t>(t);
+    if (answers.size() > 1) {
+      const auto place = static_cast<int64_t>(ids.size());
+      for (const std::string& word : answers) {
+        sequence.learned.push_back(
+            {place, single_token(tokenizer, word), turn, static_cast<int64_t>(answers.size())});
+      }
+      continue;  // the last turn: what comes before the words tells them, nothing comes behind
+    }
     std::vector<int64_t> answer_ids =
-        tokenizer.encode(std::vector<TextSpan>{{answer}}, /*add_special_tokens=*/false);
+        tokenizer.encode(std::vector<TextSpan>{{answers[0]}}, /*add_special_tokens=*/false);
     answer_ids.push_back(*eos);
     for (const int64_t id : answer_ids) {
-      sequence.learned.push_back(static_cast<int64_t>(ids.size()));
-      sequence.turns.push_back(static_cast<int64_t>(t));
+      sequence.learned.push_back({static_cast<int64_t>(ids.size()), id, turn});
       ids.push_back(id);
     }
   }
@@ -68,18 +119,24 @@ int64_t LanguageBatch::num_tokens() const {
 
 LanguageBatch prepare_conversations(const ConversationFile& file,
                                     const std::vector<uint32_t>& indices,
-                                    const ItemPreparer& preparer, ChatTemplate chat) {
+                                    const ItemPreparer& preparer, ChatTemplate chat,
+                                    AverageOver average_over) {
   LanguageBatch batch;
   int64_t num_tokens = 0;
   for (const uint32_t index : indices) {
     const Conversation conversation = file.row(index);
     try {
       Sequence sequence = prepare_conversation(conversation, preparer, chat);
-      for (size_t i = 0; i < sequence.learned.size(); ++i) {
-        const int64_t place = sequence.learned[i];
-        batch.rows.push_back(num_tokens + place - 1);  // the token before says what comes
-        batch.targets.push_back(sequence.item.input_ids[static_cast<size_t>(place)]);
-        batch.answers.push_back(batch.num_answers + sequence.turns[i]);
+      float weight_of_all = 0;
+      for (const LearnedToken& token : sequence.learned) {
+        weight_of_all += 1 / static_cast<float>(token.num_choices);
+      }
+      const float scale = average_over == AverageOver::kConversations ? 1 / weight_of_all : 1;
+      for (const LearnedToken& token : sequence.learned) {
+        batch.rows.push_back(num_tokens + token.place - 1);  // the token before says what comes
+        batch.targets.push_back(token.id);
+        batch.weights.push_back(scale / static_cast<float>(token.num_choices));
+        batch.answers.push_back(batch.num_answers + token.turn);
       }
       batch.num_answers += static_cast<int64_t>(conversation.turns.size());
       num_tokens += sequence.item.num_tokens();
@@ -117,8 +174,8 @@ std::vector<LanguageBatch> LanguageObjective::make_batches(
   const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
   for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
     const int64_t stop = std::min(at + options_.micro_batch_size, end);
-    batches.push_back(
-        prepare_conversations(file, {rows.begin() + at, rows.begin() + stop}, preparer_, chat_));
+    batches.push_back(prepare_conversations(file, {rows.begin() + at, rows.begin() + stop},
+                                            preparer_, chat_, options_.average_over));
   }
   return batches;
 }
@@ -130,17 +187,15 @@ at::Tensor LanguageObjective::logits(const LanguageBatch& batch) const {
 ObjectiveResult LanguageObjective::add_gradients(const std::vector<uint32_t>& rows, int64_t) {
   const std::vector<LanguageBatch> batches = make_batches(data_, rows);
   ObjectiveResult result;
-  int64_t num_targets = 0;
+  double weight = 0;
   for (const LanguageBatch& batch : batches) {
-    num_targets += static_cast<int64_t>(batch.targets.size());
+    weight += sum_of(batch.weights);
     result.num_tokens += batch.num_tokens();
   }
-  const auto total = static_cast<double>(sum_over(ranks_, num_targets));
+  const double total = sum_over(ranks_, weight);
   at::Tensor sum = at::zeros({1}, at::kDouble);
   for (const LanguageBatch& batch : batches) {
-    const at::Tensor loss =
-        at::cross_entropy_loss(logits(batch), tensor_of(batch.targets), {}, at::Reduction::Sum) /
-        total;
+    const at::Tensor loss = weighted_loss(logits(batch), batch) / total;
     sum += loss.detach().to(at::kDouble);
     if (!std::isfinite(sum.item<double>())) break;  // the others must not wait for this rank
     loss.backward();
@@ -156,20 +211,17 @@ Json LanguageObjective::evaluate() {
   if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
   std::vector<uint32_t> rows(static_cast<size_t>(size));
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<uint32_t>(i);
-  double loss = 0;
-  int64_t num_targets = 0, num_answers = 0, num_right = 0;
+  double loss = 0, weight = 0;
+  int64_t num_answers = 0, num_right = 0;
   for (const LanguageBatch& batch : make_batches(*eval_data_, rows)) {
-    const at::Tensor scores = logits(batch), targets = tensor_of(batch.targets);
-    loss += at::cross_entropy_loss(scores, targets, {}, at::Reduction::Sum).item<double>();
-    num_targets += targets.size(0);
+    const at::Tensor scores = logits(batch);
+    loss += weighted_loss(scores, batch).item<double>();
+    weight += sum_of(batch.weights);
     num_answers += batch.num_answers;
-    const at::Tensor wrong = at::zeros({batch.num_answers}, at::kLong);
-    wrong.index_add_(0, tensor_of(batch.answers), (scores.argmax(1) != targets).to(at::kLong));
-    num_right += (wrong == 0).sum().item<int64_t>();
+    num_right += count_right_answers(scores, batch);
   }
   const at::Tensor mine =
-      at::tensor({loss, static_cast<double>(num_targets), static_cast<double>(num_right),
-                  static_cast<double>(num_answers)},
+      at::tensor({loss, weight, static_cast<double>(num_right), static_cast<double>(num_answers)},
                  at::kDouble);
   const at::Tensor all = ranks_.gather_rows(mine.unsqueeze(0)).sum(0);
   return {{"eval_loss", (all[0] / all[1]).item<double>()},

@@ -15,8 +15,9 @@ namespace e5v {
 /// Conversations as sequences, and which of their tokens are learned.
 struct LanguageBatch {
   std::vector<PreparedItem> items;
-  std::vector<int64_t> rows;     ///< among all tokens: those whose next token is learned
-  std::vector<int64_t> targets;  ///< that next token
+  std::vector<int64_t> rows;     ///< among all tokens: those whose next token is learned, ascending
+  std::vector<int64_t> targets;  ///< that next token; a row stands here once for each right one
+  std::vector<float> weights;    ///< of each target in the loss: 1, shared by a row's targets
   std::vector<int64_t> answers;  ///< of each target, the number of its answer in the batch
   int64_t num_answers = 0;
 
@@ -24,16 +25,19 @@ struct LanguageBatch {
 };
 
 /// Makes sequences of conversations: each turn in the model's chat template, after it the answer
-/// and the tokenizer's eos; answers and their eos are what is learned.
+/// and the tokenizer's eos; answers and their eos are what is learned. With kConversations the
+/// weights of each conversation are scaled to a sum of 1.
 /// Throws InputError naming the line in `file` of what cannot be prepared.
 LanguageBatch prepare_conversations(const ConversationFile& file,
                                     const std::vector<uint32_t>& indices,
-                                    const ItemPreparer& preparer, ChatTemplate chat);
+                                    const ItemPreparer& preparer, ChatTemplate chat,
+                                    AverageOver average_over = AverageOver::kTokens);
 
 /// The next token of answers, given everything before: pretraining of a language model on texts
 /// and questions about them, and, with the language model frozen, alignment of a vision tower and
 /// projector by what pictures are answered with. The loss is the mean over the batch's learned
-/// tokens. Low-rank updates are trained without dropout.
+/// tokens, or over its conversations (`average_over`). Low-rank updates are trained without
+/// dropout.
 class LanguageObjective final : public Objective {
  public:
   /// Opens the data and loads the model. Throws FileError, FormatError, ConfigError.
@@ -46,7 +50,8 @@ class LanguageObjective final : public Objective {
   int64_t num_weight_bytes() const override { return model_.num_weight_bytes(); }
 
   ObjectiveResult add_gradients(const std::vector<uint32_t>& rows, int64_t step) override;
-  /// `eval_loss`, and `eval_accuracy`: the share of answers of which every token is the likeliest.
+  /// `eval_loss`, and `eval_accuracy`: the share of answers of which every token is the likeliest
+  /// (where several are right, one of them).
   Json evaluate() override;
   void add_costs(int64_t num_rows, TrainingCost& cost,
                  std::optional<TrainingCost>& picture_cost) const override;

@@ -134,6 +134,10 @@ void TrainOptions::register_options(OptionRegistry& registry) {
                {{"contrastive", TrainingObjective::kContrastive},
                 {"language", TrainingObjective::kLanguage}},
                "Triplets, or the answers of conversations");
+  registry.add(
+      "average-over", average_over,
+      {{"tokens", AverageOver::kTokens}, {"conversations", AverageOver::kConversations}},
+      "The loss of conversations is the mean over their learned tokens, or over each of them");
   registry.add("prompts", prompts,
                {{"clean", PromptMode::kClean}, {"paper-code", PromptMode::kPaperCode}},
                "The prompts of embedding, or the published script's own");

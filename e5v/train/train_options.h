@@ -19,6 +19,12 @@ enum class TrainingObjective {
   kLanguage,     ///< "language": the answers of conversations
 };
 
+/// What the loss of conversations is the mean over.
+enum class AverageOver {
+  kTokens,         ///< "tokens": every learned token
+  kConversations,  ///< "conversations": each counts as much, however long its answers are
+};
+
 /// On which bytes a text is trained.
 enum class PromptMode {
   kClean,      ///< "clean": the very prompt that embedding uses, without padding
@@ -48,6 +54,7 @@ struct LoraOptions {
 /// Everything that a training run depends on besides the files it reads: what a recipe holds.
 struct TrainOptions {
   TrainingObjective objective = TrainingObjective::kContrastive;
+  AverageOver average_over = AverageOver::kTokens;
   PromptMode prompts = PromptMode::kClean;
   /// Chat template around the prompt; "auto": the model's own.
   std::string chat_template = "auto";

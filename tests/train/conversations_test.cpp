@@ -8,6 +8,7 @@
 namespace e5v {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class ConversationFileTest : public ::testing::Test {
@@ -44,7 +45,24 @@ TEST_F(ConversationFileTest, ReadsTurnsInOrder) {
   ASSERT_EQ(second.turns.size(), 2u);
   EXPECT_EQ(second.turns[0].prompt, "a");
   EXPECT_EQ(second.turns[1].prompt, "c");
-  EXPECT_EQ(second.turns[1].answer, "d");
+  EXPECT_THAT(second.turns[1].answers, ElementsAre("d"));
+}
+
+TEST_F(ConversationFileTest, TheLastAnswerMayBeSeveralWords) {
+  const std::string ask =
+      R"({"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":)";
+  const ConversationFile file(write(ask + R"(["b","c","b"]}]})"));
+  EXPECT_THAT(file.row(0).turns[0].answers, ElementsAre("b", "c", "b"));
+  EXPECT_THAT(error_of(ask + "[]}]}"), HasSubstr("'conversations[1]' has an empty value"));
+  EXPECT_THAT(error_of(ask + R"(["b"," "]}]})"),
+              HasSubstr("'conversations[1]' has an empty value"));
+  EXPECT_THAT(error_of(ask + R"(["b",1]}]})"), HasSubstr("line 1: 'value[1]' is 1"));
+  EXPECT_THAT(
+      error_of(ask + R"(["b","c"]},{"from":"human","value":"d"},{"from":"gpt","value":"e"}]})"),
+      HasSubstr("'conversations[1]' is a list, which only the last answer can be"));
+  EXPECT_THAT(error_of(R"({"conversations":[{"from":"human","value":["a","b"]},)"
+                       R"({"from":"gpt","value":"c"}]})"),
+              HasSubstr("'conversations[0]' is a list, expected one text from 'human'"));
 }
 
 TEST_F(ConversationFileTest, APictureLiesBesideTheFileAndItsPlaceIsTakenOut) {

@@ -18,6 +18,9 @@
 namespace e5v {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
 /// A tiny model and eight conversations, some of several turns.
 class LanguageObjectiveTest : public ::testing::Test {
  protected:
@@ -95,6 +98,59 @@ TEST_F(LanguageObjectiveTest, WhatIsLearnedIsTheAnswersAndTheirEnds) {
             "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \nred<|eot_id|>"
             "<|start_header_id|>user<|end_header_id|>\n\nwhat shape?"
             "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \ndisc<|eot_id|>");
+}
+
+TEST_F(LanguageObjectiveTest, OfSeveralRightWordsEachIsLearnedAlike) {
+  write_file(
+      files_.data,
+      R"({"conversations":[{"from":"human","value":"say"},{"from":"gpt","value":["a","b"]}]})");
+  const ConversationFile file(files_.data);
+  const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+  const LanguageBatch batch = prepare_conversations(file, {0}, preparer, preparer.chat_template());
+  EXPECT_EQ(preparer.tokenizer().decode(batch.targets), "ab");
+  EXPECT_THAT(batch.weights, ElementsAre(0.5f, 0.5f));
+  const int64_t last = batch.num_tokens() - 1;  // nothing follows the prompt
+  EXPECT_THAT(batch.rows, ElementsAre(last, last));
+
+  files_.eval_data = files_.data;
+  options_.batch_size = options_.micro_batch_size = 1;
+  options_.epochs = options_.eval_every = 100;
+  train(folder_ / "run");
+  const auto metrics = RunFolder(folder_ / "run").metrics();
+  // Two equally likely words cost log 2, and either is right.
+  EXPECT_NEAR(metrics.back()["eval_loss"].get<double>(), std::log(2.0), 0.02);
+  EXPECT_EQ(metrics.back()["eval_accuracy"], 1.0);
+}
+
+TEST_F(LanguageObjectiveTest, AnAnswerOfSeveralMustBeOneToken) {
+  write_file(files_.data, R"({"conversations":[{"from":"human","value":"say"},)"
+                          R"({"from":"gpt","value":["a","of many tokens"]}]})");
+  try {
+    train(folder_ / "run");
+    FAIL() << "no InputError";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("data.jsonl: line 1: the answer 'of many tokens'"));
+  }
+}
+
+TEST_F(LanguageObjectiveTest, ConversationsCountAlikeWhereAskedTo) {
+  const ConversationFile file(files_.data);
+  const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+  const auto weights_of = [&](AverageOver average_over) {
+    return prepare_conversations(file, {1, 0}, preparer, preparer.chat_template(), average_over)
+        .weights;
+  };
+  // One answer of a word and its end; two of them.
+  EXPECT_THAT(weights_of(AverageOver::kTokens), ElementsAre(1, 1, 1, 1, 1, 1));
+  EXPECT_THAT(weights_of(AverageOver::kConversations),
+              ElementsAre(0.5f, 0.5f, 0.25f, 0.25f, 0.25f, 0.25f));
+  // The mean over conversations of the means over their tokens.
+  options_.average_over = AverageOver::kConversations;
+  LanguageObjective objective = open();
+  const double both = objective.add_gradients({0, 1}, 1).loss;
+  const double first = objective.add_gradients({0}, 1).loss;
+  const double second = objective.add_gradients({1}, 1).loss;
+  EXPECT_NEAR(both, (first + second) / 2, 1e-5);
 }
 
 TEST_F(LanguageObjectiveTest, TheLossIsThatOfEveryPrefixByItself) {
