@@ -14,7 +14,8 @@ inline constexpr const char* kWordTokenizerControls[] = {"<pad>",    "<s>",     
 
 /// A tokenizer.json for a small world: byte-level BPE that has each of `words` as one token, with
 /// and without a blank before it, so that a text of these words has as many tokens as words and
-/// marks. Anything else is taken apart into bytes. The ids:
+/// marks. A text begins with a blank (decoding takes it away), so that its first word is the same
+/// token as in the middle of another. Anything else is taken apart into bytes. The ids:
 ///   0 to 5      kWordTokenizerControls, those of Phi-3's chat template; they swallow what blanks
 ///               and line ends follow, `<image>` apart
 ///   6 to 261    the 256 bytes

@@ -88,7 +88,9 @@ std::string conversation_row(const SceneConversation& conversation, const std::s
     turns.push_back(
         {{"from", "human"},
          {"value", is_first && !image.empty() ? "<image>\n" + turn.prompt : turn.prompt}});
-    turns.push_back({{"from", "gpt"}, {"value", turn.answer}});
+    turns.push_back(
+        {{"from", "gpt"},
+         {"value", turn.answers.size() == 1 ? Json(turn.answers[0]) : Json(turn.answers)}});
   }
   Json row = {{"conversations", std::move(turns)}};
   if (!image.empty()) row["image"] = image;
@@ -263,7 +265,9 @@ class ShapesWriter {
       file.write(conversation_row(turns, image));
       for (const SceneTurn& turn : turns) {
         for (std::string& word : words_of(turn.prompt)) words.insert(std::move(word));
-        for (std::string& word : words_of(turn.answer)) words.insert(std::move(word));
+        for (const std::string& answer : turn.answers) {
+          for (std::string& word : words_of(answer)) words.insert(std::move(word));
+        }
       }
     };
     for (size_t i = 0; i < gallery.size(); ++i) {
@@ -272,7 +276,7 @@ class ShapesWriter {
       write(texts, random_text_conversation(options_.split, random), "");
       write(pictures, describe_picture(scene, random), image);
       write(pictures, question_picture(scene, random), image);
-      write(names, name_picture(scene, random), image);
+      write(names, name_picture(scene), image);
       const Json pair = {{"anchor", {{"image", image}}}, {"positive", gallery[i].caption}};
       captions.write(pair.dump() + "\n");
       advance();
