@@ -106,6 +106,37 @@ at::Tensor attend_plain(const at::Tensor& q, const at::Tensor& k, const at::Tens
   return at::matmul(weights, heads_first(v)).transpose(0, 1);
 }
 
+/// The common length of all sequences, or 0 if they differ.
+int64_t common_length(const std::vector<int64_t>& offsets) {
+  const int64_t length = offsets.size() > 1 ? offsets[1] - offsets[0] : 0;
+  for (size_t s = 1; s + 1 < offsets.size(); ++s) {
+    if (offsets[s + 1] - offsets[s] != length) return 0;
+  }
+  return length;
+}
+
+/// attend_plain of B sequences of the same lengths at once; q [B·Lq, H, Dh], k, v [B·Lk, Hkv, Dh].
+at::Tensor attend_equal_lengths(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                int64_t num_sequences, bool causal, double scale) {
+  const int64_t num_queries = q.size(0) / num_sequences, num_keys = k.size(0) / num_sequences;
+  const int64_t group = q.size(1) / k.size(1);
+  const auto heads_first = [&](const at::Tensor& x) {
+    return x.unflatten(0, {num_sequences, -1}).transpose(1, 2);  // [B, heads, L, Dh]
+  };
+  const auto repeated = [&](const at::Tensor& x) {
+    return group == 1 ? heads_first(x) : heads_first(x).repeat_interleave(group, /*dim=*/1);
+  };
+  at::Tensor scores = at::matmul(heads_first(q), repeated(k).transpose(2, 3)) * scale;
+  scores = scores.to(at::promote_types(scores.scalar_type(), at::kFloat));  // [B, H, Lq, Lk]
+  if (causal) {
+    const at::Tensor hidden = at::ones({num_queries, num_keys}, q.options().dtype(at::kBool))
+                                  .triu(num_keys - num_queries + 1);
+    scores = scores.masked_fill(hidden, -INFINITY);
+  }
+  const at::Tensor weights = at::softmax(scores, -1).to(q.scalar_type());
+  return at::matmul(weights, repeated(v)).transpose(1, 2).flatten(0, 1);  // [B·Lq, H, Dh]
+}
+
 HeadRows rows_of(const at::Tensor& x) {
   return {x.data_ptr(), x.scalar_type() == at::kBFloat16, x.stride(0), x.stride(1)};
 }
@@ -144,6 +175,15 @@ at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, cons
                                   const PackedAttentionOptions& options) {
   const Offsets offsets = check(q, k, v, cu_seqlens_q, cu_seqlens_k, options);
   const double scale = scale_of(q, options);
+  const auto num_sequences = static_cast<int64_t>(offsets.q.size()) - 1;
+  const bool is_regular =
+      num_sequences > 1 && common_length(offsets.q) > 0 && common_length(offsets.k) > 0;
+  // A vision tower in training: what the backward needs is kept of all sequences anyway.
+  if (is_regular && tracks_gradients(q, k, v)) {
+    return attend_equal_lengths(q, k, v, num_sequences, options.causal, scale)
+        .reshape({q.size(0), q.size(1) * q.size(2)})
+        .to(options.out_dtype);
+  }
   std::vector<at::Tensor> parts;
   for (size_t s = 0; s + 1 < offsets.q.size(); ++s) {
     const int64_t num_queries = offsets.q[s + 1] - offsets.q[s];

@@ -35,8 +35,9 @@ at::Tensor packed_attention(const at::Tensor& q, const at::Tensor& k, const at::
                             const PackedAttentionOptions& options = {});
 
 /// The same by ATen's operators, sequence after sequence: any device, differentiable, memory
-/// H · Lq · Lk a sequence. The oracle and the training form. Computes in q's dtype (softmax in
-/// at least fp32) and returns `out_dtype`; `product_dtype` is not looked at.
+/// H · Lq · Lk a sequence. Where a gradient is recorded and all sequences have the same lengths,
+/// all at once. The oracle and the training form. Computes in q's dtype (softmax in at least fp32)
+/// and returns `out_dtype`; `product_dtype` is not looked at.
 at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
                                   const PackedAttentionOptions& options = {});
