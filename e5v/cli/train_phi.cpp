@@ -60,13 +60,12 @@ struct TrainPhiCommand {
     Progress reading("pictures", ProgressUnit::kItems, context.quiet);
     Progress training("train-phi", ProgressUnit::kItems, context.quiet);
     const auto make = [&](Ranks& ranks, const std::function<void(const std::string&)>& on_warning) {
-      return std::make_unique<PhiObjective>(
-          PhiObjective::Files{.model = files.model,
-                              .pictures = files.data,
-                              .eval_pictures = files.eval_data,
-                              .cache = files.output,
-                              .on_bad_picture = files.on_bad_row},
-          options, phi, ranks, reading.callback(), on_warning);
+      return std::make_unique<PhiObjective>(PhiObjective::Files{.model = files.model,
+                                                                .pictures = files.data,
+                                                                .eval_pictures = files.eval_data,
+                                                                .cache = files.output,
+                                                                .on_bad_picture = files.on_bad_row},
+                                            options, phi, ranks, reading.callback(), on_warning);
     };
     Trainer trainer(files, options, alone, training_callbacks(training, context), make);
     const TrainSummary summary = trainer.run();
@@ -96,7 +95,8 @@ void register_train_phi(CLI::App& app, CommandContext& context) {
       "report");
   auto train = std::make_shared<TrainPhiCommand>();
   command->add_option("--model", train->files.model, "CLIP folder")->required();
-  command->add_option("--data", train->files.data, "Folder of pictures, or JSON lines with \"image\"")
+  command
+      ->add_option("--data", train->files.data, "Folder of pictures, or JSON lines with \"image\"")
       ->required();
   command->add_option("--output", train->files.output, "Folder of the run")->required();
   command->add_option("--eval-data", train->files.eval_data, "Held-out pictures");

@@ -72,7 +72,7 @@ std::vector<Merge> learn_merges(const std::set<std::string>& words) {
 }
 
 Json control_token(size_t id, const char* content) {
-  return {{"id", id},         {"content", content}, {"single_word", false}, {"lstrip", false},
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
@@ -105,9 +105,9 @@ Json clip_word_tokenizer(const std::vector<std::string>& words) {
                       {"pattern", {{"Regex", kSplitRegex}}},
                       {"behavior", "Removed"},
                       {"invert", true}};
-  const Json to_bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
-  const Json to_blanks = {
-      {"type", "Replace"}, {"pattern", {{"Regex", "\\s+"}}}, {"content", " "}};
+  const Json to_bytes = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
+  const Json to_blanks = {{"type", "Replace"}, {"pattern", {{"Regex", "\\s+"}}}, {"content", " "}};
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},

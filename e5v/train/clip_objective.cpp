@@ -29,8 +29,8 @@ void check_rows(const TripletFile& file) {
   std::filesystem::path first_missing;
   for (uint64_t i = 0; i < file.size(); ++i) {
     const auto [anchor, positive, negatives] = file.row(i);
-    const bool is_pair = (is_picture(anchor) && is_text(positive)) ||
-                         (is_text(anchor) && is_picture(positive));
+    const bool is_pair =
+        (is_picture(anchor) && is_text(positive)) || (is_text(anchor) && is_picture(positive));
     if (!is_pair || !negatives.empty()) {
       throw FormatError(file.path().native(),
                         fmt::format("line {}: expected a picture and a text, one as anchor and one "
@@ -101,8 +101,7 @@ ClipObjective::ClipObjective(const TrainFiles& files, const TrainOptions& option
     eval_data_.emplace(files.eval_data, files.on_bad_row);
     check_rows(*eval_data_);
   }
-  ParameterCollector collector(
-      [&](const std::string& name) { return is_trained(name, options_); });
+  ParameterCollector collector([&](const std::string& name) { return is_trained(name, options_); });
   model_->visit_parameters(collector);
   parameters_ = std::move(collector.parameters);
   for (Parameter& parameter : parameters_) {
@@ -149,9 +148,9 @@ at::Tensor ClipObjective::encode(const MicroBatch& batch) const {
     image_processor_.write_pixel_values(batch.pictures[i],
                                         {pixel_values.data_ptr<float>() + i * count, count});
   }
-  return at::cat(
-      {model_->encode_images(pixel_values), model_->encode_text(ClipTextBatch::of(batch.input_ids))},
-      1);
+  return at::cat({model_->encode_images(pixel_values),
+                  model_->encode_text(ClipTextBatch::of(batch.input_ids))},
+                 1);
 }
 
 ObjectiveResult ClipObjective::add_gradients(const std::vector<uint32_t>& rows, int64_t) {

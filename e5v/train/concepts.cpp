@@ -10,32 +10,31 @@ namespace e5v {
 namespace {
 
 constexpr const char* kEverydayThings[] = {
-    "person",    "crowd",    "child",     "dog",       "cat",       "bird",      "horse",
-    "cow",       "sheep",    "bear",      "elephant",  "zebra",     "giraffe",   "fish",
-    "insect",    "flower",   "tree",      "forest",    "grass",     "mountain",  "river",
-    "lake",      "beach",    "sea",       "sky",       "snow",      "street",    "road",
-    "bridge",    "building", "house",     "church",    "tower",     "city",      "park",
-    "garden",    "kitchen",  "bedroom",   "bathroom",  "office",    "shop",      "restaurant",
-    "car",       "bus",      "truck",     "train",     "bicycle",   "motorcycle", "airplane",
-    "boat",      "sign",     "clock",     "bench",     "chair",     "sofa",      "table",
-    "bed",       "lamp",     "window",    "door",      "mirror",    "book",      "newspaper",
-    "computer",  "keyboard", "phone",     "television", "camera",   "bottle",    "glass",
-    "cup",       "plate",    "bowl",      "knife",     "fork",      "spoon",     "bread",
-    "cake",      "pizza",    "sandwich",  "salad",     "soup",      "meat",      "fruit",
-    "apple",     "banana",   "orange",    "vegetable", "shirt",     "dress",     "skirt",
-    "trousers",  "jacket",   "coat",      "hat",       "shoe",      "bag",       "umbrella",
-    "ball",      "toy",      "kite",      "skateboard", "surfboard", "skis",     "guitar",
-    "painting",  "statue",   "drawing",   "text",      "pattern",   "flag",      "fence",
-    "wall",      "field"};
+    "person",   "crowd",    "child",    "dog",        "cat",       "bird",       "horse",
+    "cow",      "sheep",    "bear",     "elephant",   "zebra",     "giraffe",    "fish",
+    "insect",   "flower",   "tree",     "forest",     "grass",     "mountain",   "river",
+    "lake",     "beach",    "sea",      "sky",        "snow",      "street",     "road",
+    "bridge",   "building", "house",    "church",     "tower",     "city",       "park",
+    "garden",   "kitchen",  "bedroom",  "bathroom",   "office",    "shop",       "restaurant",
+    "car",      "bus",      "truck",    "train",      "bicycle",   "motorcycle", "airplane",
+    "boat",     "sign",     "clock",    "bench",      "chair",     "sofa",       "table",
+    "bed",      "lamp",     "window",   "door",       "mirror",    "book",       "newspaper",
+    "computer", "keyboard", "phone",    "television", "camera",    "bottle",     "glass",
+    "cup",      "plate",    "bowl",     "knife",      "fork",      "spoon",      "bread",
+    "cake",     "pizza",    "sandwich", "salad",      "soup",      "meat",       "fruit",
+    "apple",    "banana",   "orange",   "vegetable",  "shirt",     "dress",      "skirt",
+    "trousers", "jacket",   "coat",     "hat",        "shoe",      "bag",        "umbrella",
+    "ball",     "toy",      "kite",     "skateboard", "surfboard", "skis",       "guitar",
+    "painting", "statue",   "drawing",  "text",       "pattern",   "flag",       "fence",
+    "wall",     "field"};
 
 }  // namespace
 
 const std::vector<std::string>& general_phrases() {
   static const std::vector<std::string> phrases = {
-      "a photo of $",        "a picture with $ in it",  "a close look at $",
-      "$ seen from afar",    "a drawing of $",          "two people beside $",
-      "$ on a sunny day",    "$ in a room",             "an old photo of $",
-      "$ with a new color"};
+      "a photo of $",      "a picture with $ in it", "a close look at $", "$ seen from afar",
+      "a drawing of $",    "two people beside $",    "$ on a sunny day",  "$ in a room",
+      "an old photo of $", "$ with a new color"};
   return phrases;
 }
 

@@ -81,8 +81,7 @@ void PhiOptions::validate() const {
     throw ConfigError(fmt::format("'temperature' is {}, expected 0 or more", temperature));
   }
   if (hidden_size < 0 || hidden_size > 65536) {
-    throw ConfigError(
-        fmt::format("'phi_hidden_size' is {}, expected 0 to 65536", hidden_size));
+    throw ConfigError(fmt::format("'phi_hidden_size' is {}, expected 0 to 65536", hidden_size));
   }
   if (!(dropout >= 0 && dropout < 1)) {
     throw ConfigError(fmt::format("'phi_dropout' is {}, expected 0 or more and below 1", dropout));
@@ -216,9 +215,8 @@ ObjectiveResult PhiObjective::add_gradients(const std::vector<uint32_t>& rows, i
   std::vector<std::string> sentences;
   for (const uint32_t row : rows) {
     indices.push_back(row);
-    keys.push_back(static_cast<int64_t>(
-        mix64(mix64(static_cast<uint64_t>(options_.seed) + 1) ^
-              mix64((static_cast<uint64_t>(step) << 32) ^ row))));
+    keys.push_back(static_cast<int64_t>(mix64(mix64(static_cast<uint64_t>(options_.seed) + 1) ^
+                                              mix64((static_cast<uint64_t>(step) << 32) ^ row))));
     if (!has_concepts()) continue;
     Draw one = draw(row, step);
     phrase_ids.push_back(pseudo_word_ids(one.phrase));
@@ -235,7 +233,8 @@ ObjectiveResult PhiObjective::add_gradients(const std::vector<uint32_t>& rows, i
   // Of a micro-batch's rows "a photo of $" and, beside it, the drawn phrase: [n, P or 2 P].
   const auto encode = [&](int64_t i) {
     const int64_t begin = i * M, end = std::min(begin + M, B);
-    const at::Tensor words = pseudo_words(images.slice(0, begin, end), row_keys.slice(0, begin, end));
+    const at::Tensor words =
+        pseudo_words(images.slice(0, begin, end), row_keys.slice(0, begin, end));
     std::vector<std::vector<int64_t>> texts(static_cast<size_t>(end - begin), template_ids_);
     if (!has_concepts()) {
       ClipTextBatch batch = ClipTextBatch::of(texts);
@@ -291,8 +290,8 @@ Json PhiObjective::evaluate() {
 
 void PhiObjective::add_costs(int64_t, TrainingCost& cost, std::optional<TrainingCost>&) const {
   const bool cached = options_.batch_size > options_.micro_batch_size;
-  cost.flops = clip_flops(clip_->config(), cost.tokens, 0,
-                          {.forward = 1 + (cached ? 1 : 0), .backward = 1});
+  cost.flops =
+      clip_flops(clip_->config(), cost.tokens, 0, {.forward = 1 + (cached ? 1 : 0), .backward = 1});
 }
 
 int64_t PhiObjective::num_weight_bytes() const {

@@ -46,10 +46,11 @@ struct PhiOptions {
 ///   loss = InfoNCE(T("a photo of $"), I) in both directions, cosines divided by the temperature
 ///        + concept_weight · mean (1 − cos(T(phrase with $), T(phrase with the concept)))
 ///
-/// where the concept is one of those whose "a photo of …" lie nearest to the picture, and the phrase
-/// one of that concept's; both are drawn anew each time. The second term is SEARLE's (Baldrati et
-/// al. 2023, 3.2), which keeps the pseudo-word usable among words. SEARLE distils φ from pseudo-words
-/// that were optimised picture by picture; here φ is trained on the pictures directly.
+/// where the concept is one of those whose "a photo of …" lie nearest to the picture, and the
+/// phrase one of that concept's; both are drawn anew each time. The second term is SEARLE's
+/// (Baldrati et al. 2023, 3.2), which keeps the pseudo-word usable among words. SEARLE distils φ
+/// from pseudo-words that were optimised picture by picture; here φ is trained on the pictures
+/// directly.
 class PhiObjective final : public Objective {
  public:
   struct Files {

@@ -34,9 +34,10 @@ std::vector<fs::path> list_pictures(const fs::path& source) {
     }
   }
   if (paths.empty()) {
-    throw ConfigError(fmt::format("{}: no pictures, expected a folder of them (.jpg .jpeg .png "
-                                  ".webp .gif .bmp) or JSON lines with \"image\"",
-                                  source.native()));
+    throw ConfigError(
+        fmt::format("{}: no pictures, expected a folder of them (.jpg .jpeg .png "
+                    ".webp .gif .bmp) or JSON lines with \"image\"",
+                    source.native()));
   }
   return paths;
 }
@@ -148,13 +149,14 @@ PictureFeatures compute_picture_features(const fs::path& pictures, const Clip& c
   int64_t at = static_cast<int64_t>(file.done().size() / sizeof(float)) / P;
   while (at < N) {
     const int64_t end = std::min(at + options.batch_size, N);
-    const at::Tensor rows =
-        features_of(std::span(paths).subspan(static_cast<size_t>(at), static_cast<size_t>(end - at)),
-                    clip, processor, options);
+    const at::Tensor rows = features_of(
+        std::span(paths).subspan(static_cast<size_t>(at), static_cast<size_t>(end - at)), clip,
+        processor, options);
     all.slice(0, at, end).copy_(rows);
     file.add(rows);
     at = end;
-    if (options.on_progress) options.on_progress(static_cast<uint64_t>(at), static_cast<uint64_t>(N));
+    if (options.on_progress)
+      options.on_progress(static_cast<uint64_t>(at), static_cast<uint64_t>(N));
   }
   const at::Tensor read = at::nonzero(at::isfinite(all).all(1)).squeeze(1);
   PictureFeatures result{.paths = {}, .features = all.index_select(0, read)};

@@ -101,8 +101,8 @@ TEST_F(PhiObjectiveTest, TheLossIsThatOfTheTextsThatEvaluationComposes) {
     return embedder.composed_features(features, std::vector<std::string>(8, text));
   };
   const std::string sentence = "a blue half";
-  const at::Tensor cosines = at::cosine_similarity(composed("a $ half"),
-                                                   embedder.text_features({&sentence, 1}), 1);
+  const at::Tensor cosines =
+      at::cosine_similarity(composed("a $ half"), embedder.text_features({&sentence, 1}), 1);
   const double expected =
       clip_loss(features, composed("a photo of $"), at::scalar_tensor(std::log(1 / 0.2)))
           .item<double>() +
