@@ -68,6 +68,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(tokenize)           \
   X(preprocess)         \
   X(train)              \
+  X(train_phi)          \
   X(merge)              \
   X(eval)               \
   X(words)              \

@@ -32,6 +32,7 @@ void register_random_model(CLI::App& app, CommandContext& context) {
       "e5v random-model --preset tiny --output models/tiny\n"
       "e5v random-model --preset 1b --seed 7 --output models/1b\n"
       "e5v random-model --preset e5v-8b --dtype fp16 --output models/e5v-8b\n"
+      "e5v random-model --preset shapes-mini-clip --texts words.txt --dtype fp32 --output clip\n"
       "\n"
       "Its embeddings mean nothing: it is there to test and to measure with. Sizes on disk in\n"
       "bf16: tiny 0.5 MB, 1b 3 GB, e5v-8b 17 GB. Transformers can load it, too.");

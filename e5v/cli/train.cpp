@@ -2,53 +2,22 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/ranges.h>
-#include <malloc.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
 #include "e5v/base/threads.h"
 #include "e5v/cli/commands.h"
+#include "e5v/cli/training_process.h"
 
 namespace e5v {
 namespace {
-
-/// Every step needs the same large tensors: given back to the system in between, a quarter of the
-/// time goes into getting and clearing their pages anew.
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_MAX, 0);  // M_MMAP_THRESHOLD goes to 32 MB only
-  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-}
-
-/// OpenMP's threads wait for each other in a loop, libgomp's for about 15 ms before they sleep: on
-/// a machine with other work that takes more time than the training. libgomp reads its settings
-/// when it is loaded, so the program begins anew with a shorter wait (0.1 ms) if nobody set one.
-void shorten_waits() {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  std::ifstream command_line("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> arguments;
-  for (std::string one; std::getline(command_line, one, '\0');) arguments.push_back(one);
-  if (arguments.empty() || ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0) != 0) return;
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error)
-    ::execv(program.c_str(),
-            pointers.data());  // returns only where it failed: then with long waits
-}
 
 struct TrainCommand {
   TrainFiles files;
@@ -75,10 +44,12 @@ struct TrainCommand {
 
   /// In a small model the threads' meetings cost more than their work saves, much more where other
   /// programs keep cores busy.
-  int64_t chosen_threads() const {
+  int64_t chosen_threads(TrainingObjective objective) const {
     if (threads > 0) return threads;
     constexpr double kFewestFlopsPerToken = 2 * 8e6;
-    const double flops = text_flops(LlavaConfig::load(files.model).text, 1, {1, 0});
+    const double flops = objective == TrainingObjective::kClip
+                             ? clip_flops(ClipConfig::load(files.model), 0, 1, {1, 0})
+                             : text_flops(LlavaConfig::load(files.model).text, 1, {1, 0});
     return flops < kFewestFlopsPerToken ? 1 : usable_cores();
   }
 
@@ -88,21 +59,11 @@ struct TrainCommand {
     shorten_waits();
     const RankAddress address = RankAddress::from_environment();
     // Ranks on one machine share its cores, unless told otherwise.
-    at::set_num_threads(static_cast<int>(chosen_threads()));
+    at::set_num_threads(static_cast<int>(chosen_threads(options.objective)));
     keep_freed_memory();
     Ranks ranks(address, rank_timeout_s);
     Progress progress("train", ProgressUnit::kItems, context.quiet || !ranks.is_first());
-    TrainCallbacks callbacks;
-    callbacks.on_message = [&](const std::string& message) { context.log().info("{}", message); };
-    callbacks.on_warning = [&](const std::string& message) { context.log().warn("{}", message); };
-    callbacks.on_step = [&](const StepMetrics& metrics) {
-      progress.set_label(fmt::format("train  loss {:.4f}  lr {:.2e}  {:.0f} tokens/s  step",
-                                     metrics.loss, metrics.learning_rate,
-                                     metrics.tokens_per_second));
-      progress.update(static_cast<uint64_t>(metrics.step),
-                      static_cast<uint64_t>(metrics.num_steps));
-    };
-    Trainer trainer(files, options, ranks, callbacks);
+    Trainer trainer(files, options, ranks, training_callbacks(progress, context));
     const TrainSummary summary = trainer.run();
     if (ranks.is_first()) report(summary, context);
   }
@@ -128,7 +89,7 @@ struct TrainCommand {
                                 summary.num_pairs, static_cast<double>(c.tokens), c.flops,
                                 c.seconds));
     };
-    line("Trained on texts,", text);
+    line(pictures ? "Trained on texts," : "Trained on", text);
     if (pictures) line("With a 640x480 picture for each anchor (estimated),", *pictures);
   }
 };
@@ -141,13 +102,17 @@ void register_train(CLI::App& app, CommandContext& context) {
       "e5v train --model models/llama3-llava-next-8b --data nli.csv --recipe e5v-8b --output run\n"
       "e5v train --model models/tiny --data nli.csv --recipe tiny --output run --seed 7\n"
       "e5v train --model models/tiny --data nli.csv --recipe tiny --output run --resume\n"
+      "e5v train --model models/clip --data pairs.jsonl --recipe clip --output run\n"
       "torchrun --no-python --nproc-per-node 2 e5v train …\n"
       "\n"
       "Recipes are JSON files with any of the options below, in underscores; flags go before "
       "them.");
   auto train = std::make_shared<TrainCommand>();
   command->add_option("--model", train->files.model, "Checkpoint folder")->required();
-  command->add_option("--data", train->files.data, "Triplets: .csv, .tsv or .jsonl")->required();
+  command
+      ->add_option("--data", train->files.data,
+                   "Triplets (.csv, .tsv or .jsonl), or what the objective takes")
+      ->required();
   command->add_option("--output", train->files.output, "Folder of the run")->required();
   command
       ->add_option("--recipe", train->recipe,

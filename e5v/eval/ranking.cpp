@@ -33,24 +33,45 @@ struct Better {
   }
 };
 
+/// How many of the gallery come before `item`.
+int64_t rank_of(int64_t item, const float* scores, int64_t size) {
+  const float score = scores[item];
+  int64_t before = 0;
+  for (int64_t i = 0; i < item; ++i) before += scores[i] >= score;
+  for (int64_t i = item + 1; i < size; ++i) before += scores[i] > score;
+  return before;
+}
+
+/// The `count` best, best first. `count` is small beside `size`: almost every score is only
+/// compared with the worst of the best so far.
+std::vector<int64_t> best_of(const float* scores, int64_t size, int64_t count) {
+  const Better better{scores};
+  std::vector<int64_t> heap(static_cast<size_t>(count));  // the worst first
+  std::iota(heap.begin(), heap.end(), int64_t{0});
+  if (count == 0) return heap;
+  std::make_heap(heap.begin(), heap.end(), better);
+  float worst = scores[heap.front()];
+  for (int64_t i = count; i < size; ++i) {
+    if (!(scores[i] > worst)) continue;  // of equals the one before stays
+    std::pop_heap(heap.begin(), heap.end(), better);
+    heap.back() = i;
+    std::push_heap(heap.begin(), heap.end(), better);
+    worst = scores[heap.front()];
+  }
+  std::sort_heap(heap.begin(), heap.end(), better);
+  return heap;
+}
+
 RankedQuery rank_one(const RankingQuery& query, float* scores, int64_t size, int64_t top_k) {
   if (query.masked >= 0) scores[query.masked] = -1;
   const Better better{scores};
   RankedQuery ranked;
   if (!query.positives.empty()) {
     const int64_t best = *std::min_element(query.positives.begin(), query.positives.end(), better);
-    ranked.best_rank = 0;
-    for (int64_t i = 0; i < size; ++i) ranked.best_rank += better(i, best);
+    ranked.best_rank = rank_of(best, scores, size);
   }
-  std::vector<int64_t> order(static_cast<size_t>(size));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  const auto kept = std::min(top_k, size);
-  std::nth_element(order.begin(), order.begin() + std::max<int64_t>(0, kept - 1), order.end(),
-                   better);
-  order.resize(static_cast<size_t>(kept));
-  std::sort(order.begin(), order.end(), better);
-  for (const int64_t i : order) ranked.top_scores.push_back(scores[i]);
-  ranked.top = std::move(order);
+  ranked.top = best_of(scores, size, std::min(top_k, size));
+  for (const int64_t i : ranked.top) ranked.top_scores.push_back(scores[i]);
 
   ranked.subset = query.subset;
   std::sort(ranked.subset.begin(), ranked.subset.end(), better);

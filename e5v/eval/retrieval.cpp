@@ -1,6 +1,9 @@
 #include "e5v/eval/retrieval.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "e5v/base/error.h"
@@ -54,6 +57,9 @@ class SetBuilder {
   bool has_image(const std::string& id) const { return index_.contains(id); }
   size_t image(const std::string& id) const { return index_.at(id); }
 
+  /// A split that the file has.
+  void add_split(const std::string& split) { splits_.insert(printable(split)); }
+
   void add_caption(size_t image, std::string caption, const std::string& place) {
     const bool is_empty = caption.find_first_not_of(" \t\r\n") == std::string::npos;
     if (is_empty) throw FormatError(file_.native(), place + ": the caption is empty");
@@ -75,11 +81,11 @@ class SetBuilder {
       }
     }
     if (set.captions.empty()) {
-      throw FormatError(
-          file_.native(),
-          fmt::format(
-              "has no captions{}",
-              data_.split.empty() ? "" : fmt::format(" of split '{}'", printable(data_.split))));
+      throw FormatError(file_.native(),
+                        splits_.empty()
+                            ? "has no captions"
+                            : fmt::format("has no captions of split '{}', only of {}",
+                                          printable(data_.split), fmt::join(splits_, ", ")));
     }
     return set;
   }
@@ -88,6 +94,7 @@ class SetBuilder {
   fs::path file_;
   const RetrievalData& data_;
   std::vector<fs::path> roots_;
+  std::set<std::string> splits_;
   std::vector<EvalImage> images_;
   std::vector<std::vector<std::string>> captions_;
   std::unordered_map<std::string, size_t> index_;
@@ -97,7 +104,9 @@ void read_karpathy(const Json& json, const std::string& split, const fs::path& f
                    SetBuilder& builder) {
   std::vector<std::string> ids;
   for (const Json& image : require_field<Json>(json, "images")) {
-    if (field_or<std::string>(image, "split", "") != split) continue;
+    const auto split_of_image = field_or<std::string>(image, "split", "");
+    builder.add_split(split_of_image);
+    if (split_of_image != split) continue;
     const auto name = require_field<std::string>(image, "filename");
     const auto folder = field_or<std::string>(image, "filepath", "");
     ids.push_back(name);

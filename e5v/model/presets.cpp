@@ -99,15 +99,40 @@ ModelPreset shapes_mini() {
           true};
 }
 
+ModelPreset shapes_mini_clip() {
+  const Json tower = {{"hidden_size", 128},         {"intermediate_size", 384},
+                      {"num_hidden_layers", 4},     {"num_attention_heads", 4},
+                      {"hidden_act", "quick_gelu"}, {"layer_norm_eps", 1e-5},
+                      {"projection_dim", 128}};
+  Json text = tower, vision = tower;
+  text["model_type"] = "clip_text_model";
+  text["max_position_embeddings"] = 77;
+  vision["model_type"] = "clip_vision_model";
+  vision["image_size"] = 48;
+  vision["patch_size"] = 8;
+  return {"shapes-mini-clip",
+          {{"architectures", Json::array({"CLIPModel"})},
+           {"model_type", "clip"},
+           {"logit_scale_init_value", 2.6592},
+           {"projection_dim", 128},
+           {"transformers_version", "4.41.2"},
+           {"text_config", text},
+           {"vision_config", vision}},
+          0,
+          true};
+}
+
 }  // namespace
 
 const std::vector<std::string>& preset_names() {
-  static const std::vector<std::string> names = {"tiny", "1b", "e5v-8b", "shapes-mini"};
+  static const std::vector<std::string> names = {"tiny", "1b", "e5v-8b", "shapes-mini",
+                                                 "shapes-mini-clip"};
   return names;
 }
 
 ModelPreset model_preset(std::string_view name) {
   if (name == "shapes-mini") return shapes_mini();
+  if (name == "shapes-mini-clip") return shapes_mini_clip();
   if (name == "tiny") {
     return llava_next("tiny", 492,
                       {{"hidden_size", 64},
@@ -151,7 +176,8 @@ ModelPreset model_preset(std::string_view name) {
 
 Json preprocessor_config_for(const Json& config) {
   const Json& tile = config.at("vision_config").at("image_size");
-  if (config.at("model_type") == "llava") {
+  const bool is_clip = config.at("model_type") == "clip";
+  if (is_clip || config.at("model_type") == "llava") {
     // No resizing where pictures have the tower's size, and pixels from -1 to 1.
     return {{"crop_size", {{"height", tile}, {"width", tile}}},
             {"do_center_crop", true},
@@ -162,7 +188,7 @@ Json preprocessor_config_for(const Json& config) {
             {"image_mean", {0.5, 0.5, 0.5}},
             {"image_processor_type", "CLIPImageProcessor"},
             {"image_std", {0.5, 0.5, 0.5}},
-            {"processor_class", "LlavaProcessor"},
+            {"processor_class", is_clip ? "CLIPProcessor" : "LlavaProcessor"},
             {"resample", 3},
             {"rescale_factor", 1.0 / 255.0},
             {"size", {{"shortest_edge", tile}}}};

@@ -17,6 +17,8 @@
 #include "e5v/base/threads.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
+#include "e5v/model/clip.h"
+#include "e5v/model/clip_word_tokenizer.h"
 #include "e5v/model/llava_next.h"
 #include "e5v/model/preset_tokenizer.h"
 #include "e5v/model/presets.h"
@@ -80,26 +82,57 @@ std::vector<RandomTensor> published_tensors(LlavaConfig config, DType dtype) {
   return lister.tensors;
 }
 
+std::vector<RandomTensor> clip_tensors(const ClipConfig& config, DType dtype) {
+  TensorLister lister(dtype, config.text.vocab_size);
+  Clip clip(config);
+  clip.visit_parameters(lister);
+  for (RandomTensor& tensor : lister.tensors) {
+    if (tensor.spec.name != "logit_scale") continue;
+    tensor.mean = std::log(1 / 0.07f);
+    tensor.deviation = 0;
+  }
+  return lister.tensors;
+}
+
 /// Deviations from which training goes well.
-void draw_for_training(std::vector<RandomTensor>& tensors, const LlavaConfig& config) {
+void draw_for_training(std::vector<RandomTensor>& tensors, int64_t num_text_layers,
+                       int64_t num_vision_layers) {
   constexpr float kEmbedding = 0.5f, kPosition = 0.3f;
   const auto scale = [](int64_t layers) { return 1 / std::sqrt(2 * static_cast<float>(layers)); };
   for (RandomTensor& tensor : tensors) {
     const std::string& name = tensor.spec.name;
-    const bool in_text = name.starts_with("language_model.");
+    const bool in_text = name.starts_with("language_model.") || name.starts_with("text_model.");
     const auto ends_with = [&](const char* end) { return name.ends_with(end); };
-    if (ends_with("embed_tokens.weight")) tensor.deviation = kEmbedding;
+    if (ends_with("embed_tokens.weight") || ends_with("token_embedding.weight")) {
+      tensor.deviation = kEmbedding;
+    }
     if (ends_with("position_embedding.weight") || ends_with("class_embedding")) {
       tensor.deviation = kPosition;
     }
     const bool adds_to_residual = ends_with("o_proj.weight") || ends_with("down_proj.weight") ||
                                   ends_with("out_proj.weight") || ends_with("fc2.weight");
     if (adds_to_residual) {
-      tensor.deviation *=
-          scale(in_text ? config.text.num_hidden_layers : config.vision.num_hidden_layers);
+      tensor.deviation *= scale(in_text ? num_text_layers : num_vision_layers);
     }
     if (ends_with(".bias")) tensor.deviation = 0;
   }
+}
+
+std::vector<RandomTensor> preset_tensors(const ModelPreset& preset, DType dtype) {
+  std::vector<RandomTensor> tensors;
+  int64_t num_text_layers = 0, num_vision_layers = 0;
+  const auto list = [&](const auto& config, auto list_tensors) {
+    tensors = list_tensors(config, dtype);
+    num_text_layers = config.text.num_hidden_layers;
+    num_vision_layers = config.vision.num_hidden_layers;
+  };
+  if (preset.is_clip()) {
+    list(ClipConfig::from_json(preset.config), clip_tensors);
+  } else {
+    list(LlavaConfig::from_json(preset.config), published_tensors);
+  }
+  if (preset.for_training) draw_for_training(tensors, num_text_layers, num_vision_layers);
+  return tensors;
 }
 
 /// The values of one tensor: element i depends on the seed, the tensor's name and i alone.
@@ -208,8 +241,8 @@ const char* torch_dtype_name(DType dtype) {
 Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
   if (preset.num_text_tokens > 0) {
     if (!options.texts.empty()) {
-      throw ConfigError(
-          fmt::format("--texts is for the preset shapes-mini, not for {}", preset.name));
+      throw ConfigError(fmt::format(
+          "--texts is for the presets shapes-mini and shapes-mini-clip, not for {}", preset.name));
     }
     return preset_tokenizer(preset.num_text_tokens);
   }
@@ -218,7 +251,7 @@ Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
         fmt::format("the preset {} needs --texts: its tokens are their words", preset.name));
   }
   const std::vector<std::string> words = distinct_words(read_file(options.texts));
-  Json tokenizer = word_tokenizer(words);
+  Json tokenizer = preset.is_clip() ? clip_word_tokenizer(words) : word_tokenizer(words);
   constexpr size_t kMaxTokens = 65536;
   const size_t num_tokens = tokenizer["model"]["vocab"].size();
   if (num_tokens > kMaxTokens) {
@@ -226,6 +259,11 @@ Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
                                   options.texts.native(), words.size(), kMaxTokens));
   }
   preset.config["text_config"]["vocab_size"] = (num_tokens + 63) / 64 * 64;
+  if (preset.is_clip()) {
+    preset.config["text_config"]["bos_token_id"] = num_tokens - 2;
+    preset.config["text_config"]["eos_token_id"] = num_tokens - 1;
+    preset.config["text_config"]["pad_token_id"] = num_tokens - 1;
+  }
   return tokenizer;
 }
 
@@ -244,8 +282,10 @@ struct FolderGuard {
 
 void RandomModelOptions::register_options(OptionRegistry& registry) {
   registry.add("preset", preset,
-               "Shape of the model: tiny, 1b (1.04 G parameters), e5v-8b or shapes-mini");
-  registry.add("texts", texts, "Texts whose words are the tokens of shapes-mini");
+               "Shape of the model: tiny, 1b (1.04 G parameters), e5v-8b, shapes-mini or "
+               "shapes-mini-clip");
+  registry.add("texts", texts,
+               "Texts whose words are the tokens of shapes-mini and shapes-mini-clip");
   registry.add("seed", seed, "Equal seeds give equal weights");
   registry.add("dtype", dtype, {{"bf16", DType::BF16}, {"fp16", DType::F16}, {"fp32", DType::F32}},
                "Type of the stored weights");
@@ -258,7 +298,6 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   const Json tokenizer = make_tokenizer(preset, options);
   preset.config["torch_dtype"] = dtype_name;
   preset.config["text_config"]["torch_dtype"] = dtype_name;
-  const LlavaConfig config = LlavaConfig::from_json(preset.config);
 
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
@@ -269,14 +308,16 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   if (!target.has_filename()) target = target.parent_path();
   FolderGuard unfinished{target};
   unfinished.path += fmt::format(".tmp{}", ::getpid());
-  std::vector<RandomTensor> tensors = published_tensors(config, options.dtype);
-  if (preset.for_training) draw_for_training(tensors, config);
-  write_tensors(unfinished.path, tensors, options.seed, progress);
+  write_tensors(unfinished.path, preset_tensors(preset, options.dtype), options.seed, progress);
   write_json(unfinished.path / "config.json", preset.config);
   write_json(unfinished.path / "preprocessor_config.json", preprocessor_config_for(preset.config));
-  write_json(unfinished.path / "processor_config.json", processor_config_for(preset.config));
+  if (!preset.is_clip()) {
+    write_json(unfinished.path / "processor_config.json", processor_config_for(preset.config));
+  }
   write_json(unfinished.path / "tokenizer_config.json",
-             preset.num_text_tokens > 0 ? preset_tokenizer_config() : word_tokenizer_config());
+             preset.is_clip()             ? clip_word_tokenizer_config()
+             : preset.num_text_tokens > 0 ? preset_tokenizer_config()
+                                          : word_tokenizer_config());
   // Not indented: it is long.
   write_file(unfinished.path / "tokenizer.json", tokenizer.dump() + "\n");
   fs::rename(unfinished.path, target, error);

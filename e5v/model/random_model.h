@@ -15,7 +15,8 @@ struct RandomModelOptions {
   std::string preset = "tiny";
   /// Equal seeds give equal weights, whatever the number of threads; another dtype rounds them.
   int64_t seed = 0;
-  /// A file of texts whose words become the tokens of "shapes-mini"; for no other preset.
+  /// A file of texts whose words become the tokens of "shapes-mini" and "shapes-mini-clip"; for no
+  /// other preset.
   std::filesystem::path texts;
   /// BF16, F16 or F32.
   DType dtype = DType::BF16;

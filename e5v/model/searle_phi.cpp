@@ -17,9 +17,14 @@ void SearlePhi::visit_parameters(ParameterVisitor& visitor) {
   visitor.linear(visitor.full_name("layers.6"), layer_6_);
 }
 
-at::Tensor SearlePhi::forward(const at::Tensor& features) const {
-  const at::Tensor h0 = activate(layer_0_.forward(features), Activation::kGelu);  // [N, H]
-  const at::Tensor h3 = activate(layer_3_.forward(h0), Activation::kGelu);
+at::Tensor SearlePhi::forward(const at::Tensor& features, const KeyedDropout* dropout) const {
+  const auto dropped = [&](const at::Tensor& x, uint64_t layer) {
+    if (dropout == nullptr) return x;
+    return x * dropout->mask(x.size(0), layer).apply(at::ones(x.sizes(), at::kFloat));
+  };
+  const at::Tensor h0 =
+      dropped(activate(layer_0_.forward(features), Activation::kGelu), 0);  // [N, H]
+  const at::Tensor h3 = dropped(activate(layer_3_.forward(h0), Activation::kGelu), 3);
   return layer_6_.forward(h3);  // [N, D]
 }
 

@@ -7,6 +7,7 @@
 
 #include "e5v/model/load_model.h"
 #include "e5v/nn/linear.h"
+#include "e5v/nn/lora_linear.h"
 
 namespace e5v {
 
@@ -22,8 +23,9 @@ class SearlePhi {
 
   void visit_parameters(ParameterVisitor& visitor);
 
-  /// Unnormalised image features [N, P] fp32 -> pseudo-words [N, D] fp32.
-  at::Tensor forward(const at::Tensor& features) const;
+  /// Unnormalised image features [N, P] fp32 -> pseudo-words [N, D] fp32. Of the inner layers'
+  /// outputs `dropout` (null: nothing) drops what it has been told to for N rows; differentiable.
+  at::Tensor forward(const at::Tensor& features, const KeyedDropout* dropout = nullptr) const;
 
  private:
   Linear layer_0_, layer_3_, layer_6_;

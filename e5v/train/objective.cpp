@@ -1,6 +1,7 @@
 #include "e5v/train/objective.h"
 
 #include "e5v/base/error.h"
+#include "e5v/train/clip_objective.h"
 #include "e5v/train/contrastive_objective.h"
 #include "e5v/train/language_objective.h"
 
@@ -18,6 +19,8 @@ std::unique_ptr<Objective> make_objective(
       return std::make_unique<ContrastiveObjective>(files, options, ranks, on_warning);
     case TrainingObjective::kLanguage:
       return std::make_unique<LanguageObjective>(files, options, ranks, on_warning);
+    case TrainingObjective::kClip:
+      return std::make_unique<ClipObjective>(files, options, ranks, on_warning);
   }
   throw_broken_invariant("objective is an enumerator", __FILE__, __LINE__);
 }

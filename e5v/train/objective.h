@@ -38,6 +38,9 @@ class Objective {
   virtual const std::vector<Parameter>& parameters() const = 0;
   /// Bytes of all weights that are held.
   virtual int64_t num_weight_bytes() const = 0;
+  /// What the result depends on besides TrainOptions, by names of recipes: recorded with them, and
+  /// a resumed run must have the same.
+  virtual Json own_options() const { return Json::object(); }
 
   /// Adds the gradient of the loss of `rows`, the whole batch's, to every parameter's `.grad`; over
   /// several ranks this rank's share of it, to be added up. A loss that is not finite is returned
@@ -64,6 +67,10 @@ struct RankShare {
   int64_t begin, end;
 };
 RankShare rank_share(int64_t num_rows, const Ranks& ranks);
+
+/// Opens an objective; the Trainer calls it once.
+using ObjectiveFactory = std::function<std::unique_ptr<Objective>(
+    Ranks& ranks, const std::function<void(const std::string&)>& on_warning)>;
 
 /// The objective that `options` name, with its model and data. Throws what opening them throws.
 std::unique_ptr<Objective> make_objective(

@@ -94,7 +94,9 @@ void AdamW::step(double learning_rate) {
     at::Tensor& value = parameters_[i].value;
     at::Tensor gradient = value.grad();
     if (!gradient.defined()) gradient = at::zeros_like(value);
-    if (options_.weight_decay != 0) value.mul_(1 - learning_rate * options_.weight_decay);
+    if (options_.weight_decay != 0 && parameters_[i].decays) {
+      value.mul_(1 - learning_rate * options_.weight_decay);
+    }
     exp_avg_[i].lerp_(gradient, 1 - options_.adam_beta1);
     exp_avg_sq_[i].mul_(options_.adam_beta2).addcmul_(gradient, gradient, 1 - options_.adam_beta2);
     const at::Tensor denominator =

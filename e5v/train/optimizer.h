@@ -39,7 +39,8 @@ double learning_rate(const OptimizerOptions& options, int64_t step, int64_t num_
 /// A trained tensor and the name by which it is saved.
 struct Parameter {
   std::string name;
-  at::Tensor value;  ///< a leaf that requires a gradient
+  at::Tensor value;    ///< a leaf that requires a gradient
+  bool decays = true;  ///< by OptimizerOptions::weight_decay
 };
 
 /// Scales all gradients so that together they are no longer than `max_norm` (torch's

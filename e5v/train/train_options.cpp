@@ -132,8 +132,9 @@ void LoraOptions::validate() const {
 void TrainOptions::register_options(OptionRegistry& registry) {
   registry.add("objective", objective,
                {{"contrastive", TrainingObjective::kContrastive},
-                {"language", TrainingObjective::kLanguage}},
-               "Triplets, or the answers of conversations");
+                {"language", TrainingObjective::kLanguage},
+                {"clip", TrainingObjective::kClip}},
+               "Triplets, the answers of conversations, or pictures and texts for a CLIP folder");
   registry.add(
       "average-over", average_over,
       {{"tokens", AverageOver::kTokens}, {"conversations", AverageOver::kConversations}},
@@ -151,7 +152,9 @@ void TrainOptions::register_options(OptionRegistry& registry) {
   registry.add("max-steps", max_steps, "End after so many steps; 0 = after the epochs");
   registry.add("seed", seed, "Of shuffling, initial weights and dropout");
   registry.add("shuffle", shuffle, "Another order of rows in each epoch");
-  registry.add("trainable", trainable, "lora, or in full: language_model, projector, vision_tower");
+  registry.add("trainable", trainable,
+               "lora, or in full: language_model, projector, vision_tower; of CLIP: text_tower, "
+               "vision_tower");
   registry.add("base-precision", base_precision,
                {{"fp32", BasePrecision::kFloat32},
                 {"bf16", BasePrecision::kBFloat16},
@@ -178,11 +181,15 @@ void TrainOptions::validate() const {
   require(keep_checkpoints >= 1, "keep_checkpoints", keep_checkpoints, "1 or more");
   require(eval_every >= 1, "eval_every", eval_every, "1 or more");
   require(eval_rows >= 0, "eval_rows", eval_rows, "0 or more");
-  const std::set<std::string> known = {"lora", "language_model", "projector", "vision_tower"};
+  const bool is_clip = objective == TrainingObjective::kClip;
+  const std::set<std::string> known =
+      is_clip ? std::set<std::string>{"text_tower", "vision_tower"}
+              : std::set<std::string>{"lora", "language_model", "projector", "vision_tower"};
   for (const std::string& part : trainable) {
     if (!known.contains(part)) {
-      throw ConfigError(fmt::format("'trainable' has '{}', expected {}", printable(part, 40),
-                                    fmt::join(known, ", ")));
+      throw ConfigError(fmt::format("'trainable' has '{}', expected {}{}", printable(part, 40),
+                                    fmt::join(known, ", "),
+                                    is_clip ? " for objective clip (see the recipe clip)" : ""));
     }
     if (part == "lora" && !trains_lora()) {
       throw ConfigError("'trainable' has 'lora' and others, expected either lora or whole parts");

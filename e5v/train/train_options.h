@@ -17,6 +17,7 @@ namespace e5v {
 enum class TrainingObjective {
   kContrastive,  ///< "contrastive": triplets
   kLanguage,     ///< "language": the answers of conversations
+  kClip,         ///< "clip": pictures and their texts, for a CLIP folder
 };
 
 /// What the loss of conversations is the mean over.
@@ -69,7 +70,8 @@ struct TrainOptions {
   int64_t max_steps = 0;
   int64_t seed = 42;
   bool shuffle = true;
-  /// "lora", or what is trained in full: any of "language_model", "projector", "vision_tower".
+  /// "lora", or what is trained in full: any of "language_model", "projector", "vision_tower"; of
+  /// CLIP "text_tower", "vision_tower".
   std::vector<std::string> trainable = {"lora"};
   BasePrecision base_precision = BasePrecision::kBFloat16;
   /// Keep only the layers' inputs and compute each layer again when its gradient is due.

@@ -24,8 +24,26 @@ namespace {
 constexpr const char* kFreeOptions[] = {"save_every", "keep_checkpoints", "eval_every",
                                         "eval_rows"};
 
+/// Of a folder the names and sizes of its files, for it may be large.
+std::string folder_digest(const std::filesystem::path& path) {
+  std::vector<std::pair<std::string, uint64_t>> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+    if (entry.is_regular_file()) {
+      files.emplace_back(entry.path().lexically_relative(path).native(), entry.file_size());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  uint64_t digest = mix64(files.size());
+  for (const auto& [name, size] : files) {
+    for (const char byte : name) digest = mix64(digest ^ static_cast<unsigned char>(byte));
+    digest = mix64(digest ^ size);
+  }
+  return fmt::format("{:016x}", digest);
+}
+
 /// Tells whether a resumed run has the data that it was begun with.
 std::string content_digest(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) return folder_digest(path);
   const MappedFile file(path);
   const auto bytes = file.bytes();
   uint64_t digest = mix64(bytes.size());
@@ -40,19 +58,26 @@ std::string content_digest(const std::filesystem::path& path) {
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(TrainFiles files_, TrainOptions options_, Ranks& ranks_, TrainCallbacks callbacks_)
+  Impl(TrainFiles files_, TrainOptions options_, Ranks& ranks_, TrainCallbacks callbacks_,
+       const ObjectiveFactory& make)
       : files(std::move(files_)),
         options((options_.validate(), std::move(options_))),
         ranks(ranks_),
         callbacks(std::move(callbacks_)),
         folder(open_folder(files)),
-        objective(make_objective(files, options, ranks, [this](const std::string& m) { warn(m); })),
+        objective(open_objective(make)),
         optimizer(objective->parameters(), options.optimizer),
         recipe(to_json(options)) {
     check_sizes();
     // A state written by one run must not be continued on other data.
+    recipe.update(objective->own_options());
     recipe["data_digest"] = content_digest(files.data);
     begin_or_resume();
+  }
+
+  std::unique_ptr<Objective> open_objective(const ObjectiveFactory& make) {
+    const auto on_warning = [this](const std::string& message) { warn(message); };
+    return make ? make(ranks, on_warning) : make_objective(files, options, ranks, on_warning);
   }
 
   static RunFolder open_folder(const TrainFiles& files) {
@@ -220,9 +245,10 @@ struct Trainer::Impl {
   std::vector<uint32_t> order;
 };
 
-Trainer::Trainer(TrainFiles files, TrainOptions options, Ranks& ranks, TrainCallbacks callbacks)
+Trainer::Trainer(TrainFiles files, TrainOptions options, Ranks& ranks, TrainCallbacks callbacks,
+                 const ObjectiveFactory& make)
     : impl_(std::make_unique<Impl>(std::move(files), std::move(options), ranks,
-                                   std::move(callbacks))) {}
+                                   std::move(callbacks), make)) {}
 
 Trainer::~Trainer() = default;
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "e5v/train/objective.h"
 #include "e5v/train/ranks.h"
 #include "e5v/train/run_folder.h"
 #include "e5v/train/train_files.h"
@@ -53,7 +54,9 @@ class Trainer {
   /// Opens everything; the model is loaded. Throws FileError, FormatError; ConfigError, e.g. where
   /// the output folder holds another run, a resumed run has another recipe (naming the field), or
   /// the batch is larger than the data.
-  Trainer(TrainFiles files, TrainOptions options, Ranks& ranks, TrainCallbacks callbacks = {});
+  /// `make` opens the objective; by default make_objective.
+  Trainer(TrainFiles files, TrainOptions options, Ranks& ranks, TrainCallbacks callbacks = {},
+          const ObjectiveFactory& make = nullptr);
   ~Trainer();
 
   /// Trains to the end and writes the result. Throws Error naming step and rows if the loss or its

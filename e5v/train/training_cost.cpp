@@ -15,10 +15,14 @@ double text_weights(const TextConfig& c) {
   return static_cast<double>(c.num_hidden_layers) * (D * Dh * (2 * H + 2 * Hkv) + 3 * D * I);
 }
 
+/// Of CLIP's layers, in either tower.
+double encoder_weights(int64_t num_layers, int64_t hidden_size, int64_t intermediate_size) {
+  const auto D = static_cast<double>(hidden_size), I = static_cast<double>(intermediate_size);
+  return static_cast<double>(num_layers) * (4 * D * D + 2 * D * I);
+}
+
 double vision_weights(const LlavaConfig& c) {
-  const auto D = static_cast<double>(c.vision.hidden_size);
-  const auto I = static_cast<double>(c.vision.intermediate_size);
-  return static_cast<double>(c.num_vision_layers()) * (4 * D * D + 2 * D * I);
+  return encoder_weights(c.num_vision_layers(), c.vision.hidden_size, c.vision.intermediate_size);
 }
 
 }  // namespace
@@ -26,6 +30,18 @@ double vision_weights(const LlavaConfig& c) {
 double text_flops(const TextConfig& config, int64_t tokens, const TrainingPasses& passes) {
   const auto num_passes = static_cast<double>(passes.forward + passes.backward);
   return 2 * text_weights(config) * static_cast<double>(tokens) * num_passes;
+}
+
+double clip_flops(const ClipConfig& config, int64_t text_tokens, int64_t image_tokens,
+                  const TrainingPasses& passes) {
+  const ClipTextConfig& text = config.text;
+  const VisionConfig& vision = config.vision;
+  const double products =
+      encoder_weights(text.num_hidden_layers, text.hidden_size, text.intermediate_size) *
+          static_cast<double>(text_tokens) +
+      encoder_weights(vision.num_hidden_layers, vision.hidden_size, vision.intermediate_size) *
+          static_cast<double>(image_tokens);
+  return 2 * products * static_cast<double>(passes.forward + passes.backward);
 }
 
 std::optional<TrainingCost> cost_with_pictures(const LlavaConfig& config,

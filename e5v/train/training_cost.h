@@ -4,13 +4,14 @@
 #include <optional>
 
 #include "e5v/embed/prepare.h"
+#include "e5v/model/clip_config.h"
 #include "e5v/model/config.h"
 
 namespace e5v {
 
 /// What a number of training pairs takes.
 struct TrainingCost {
-  int64_t tokens = 0;  ///< that go through the language model
+  int64_t tokens = 0;  ///< that go through the language model, or through CLIP's towers
   double flops = 0;
   double seconds = 0;
 };
@@ -23,6 +24,10 @@ struct TrainingPasses {
 
 /// Floating-point operations of `tokens` in the language model's matrix products, all passes.
 double text_flops(const TextConfig& config, int64_t tokens, const TrainingPasses& passes);
+
+/// The same for CLIP: of texts' tokens, and of pictures' patches and class tokens, in its towers.
+double clip_flops(const ClipConfig& config, int64_t text_tokens, int64_t image_tokens,
+                  const TrainingPasses& passes);
 
 /// What the same number of pairs would take with a 640x480 picture as each pair's anchor, in place
 /// of a text, at the speed (FLOP/s) that `text` was done with: the comparison of the paper's

@@ -1,6 +1,5 @@
 #include "e5v/train/training_model.h"
 
-#include <map>
 #include <optional>
 #include <utility>
 
@@ -11,32 +10,10 @@
 #include "e5v/model/stored_tensor.h"
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/packed_weight.h"
-#include "e5v/train/rewrite_checkpoint.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/train/trained_parameters.h"
 
 namespace e5v {
 namespace {
-
-/// A trained weight: float32, multiplied in the operands' type.
-class MasterStorage final : public LinearStorage {
- public:
-  explicit MasterStorage(at::Tensor weight) : weight_(std::move(weight)) {}
-
-  at::Tensor product(const at::Tensor& x, const at::Tensor& bias,
-                     at::ScalarType out_dtype) const override {
-    const at::ScalarType dtype = x.scalar_type();
-    return at::linear(x, weight_.to(dtype), bias.defined() ? bias.to(dtype) : bias).to(out_dtype);
-  }
-  void add_product(const at::Tensor& x, const at::Tensor& bias,
-                   at::Tensor& residual) const override {
-    residual.add_(product(x, bias, residual.scalar_type()));
-  }
-  at::Tensor dense() const override { return weight_; }
-  int64_t num_bytes() const override { return static_cast<int64_t>(weight_.nbytes()); }
-
- private:
-  at::Tensor weight_;
-};
 
 bool is_in_part(const std::string& name, const std::string& part) {
   if (part == "language_model") return name.starts_with("language_model.");
@@ -52,44 +29,6 @@ bool is_trained(const std::string& name, const TrainOptions& options) {
   }
   return false;
 }
-
-/// Turns the tensors of the trained parts into leaves that get gradients.
-class ParameterCollector final : public ParameterVisitor {
- public:
-  explicit ParameterCollector(const TrainOptions& options) : options_(options) {}
-
-  void tensor(const std::string& name, at::Tensor& value, at::IntArrayRef) override {
-    if (!value.defined() || !is_trained(name, options_)) return;
-    value = value.to(at::kFloat).detach();  // tables are in the checkpoint's type until here
-    add(name, value);
-  }
-
-  void linear(const std::string& name, Linear& linear) override {
-    if (!linear.is_loaded() || !is_trained(name, options_)) return;
-    add(name + ".weight", linear.storage().dense());
-    if (linear.has_bias()) add(name + ".bias", linear.bias());
-  }
-
-  std::vector<Parameter> parameters;
-
- private:
-  void add(const std::string& name, at::Tensor value) {
-    parameters.push_back({name, value.requires_grad_()});
-  }
-
-  const TrainOptions& options_;
-};
-
-class ByteCounter final : public ParameterVisitor {
- public:
-  void tensor(const std::string&, at::Tensor& value, at::IntArrayRef) override {
-    if (value.defined()) bytes += static_cast<int64_t>(value.nbytes());
-  }
-  void linear(const std::string&, Linear& linear) override {
-    if (linear.is_loaded()) bytes += linear.storage().num_bytes();
-  }
-  int64_t bytes = 0;
-};
 
 constexpr const char* kHead = "language_model.lm_head.weight";
 
@@ -137,7 +76,7 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
   load.make_storage = [&](const std::string& name,
                           const at::Tensor& weight) -> std::unique_ptr<LinearStorage> {
     if (is_trained(name, options)) {
-      return std::make_unique<MasterStorage>(weight.to(at::kFloat, false, /*copy=*/true));
+      return make_master_storage(weight);
     }
     const bool in_language_model = name.starts_with("language_model.");
     if (quantize && in_language_model) return std::make_unique<Nf4Storage>(weight);
@@ -156,7 +95,8 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
     if (!adapter.empty()) {
       throw ConfigError("--adapter is given, but 'trainable' is not lora; merge it first");
     }
-    ParameterCollector collector(options);
+    ParameterCollector collector(
+        [&](const std::string& name) { return is_trained(name, options); });
     model_->visit_parameters(collector);
     parameters_ = std::move(collector.parameters);
     if (with_head && is_trained(kHead, options)) {
@@ -196,25 +136,12 @@ void TrainingModel::save(const std::filesystem::path& folder) const {
     write_adapter(folder, lora_, options_.lora, model_dir_.string());
     return;
   }
-  std::map<std::string, at::Tensor> tensors;
-  for (const Parameter& parameter : parameters_) tensors[parameter.name] = parameter.value;
-  write_tensor_file(folder / "trained.safetensors", tensors);
+  save_parameters(folder / "trained.safetensors", parameters_);
 }
 
 void TrainingModel::load(const std::filesystem::path& folder) {
-  const at::NoGradGuard no_grad;
-  const auto tensors = read_tensor_file(
-      folder / (options_.trains_lora() ? "adapter_model.safetensors" : "trained.safetensors"));
-  for (Parameter& parameter : parameters_) {
-    const auto found = tensors.find(parameter.name);
-    if (found == tensors.end() || found->second.sizes() != parameter.value.sizes()) {
-      throw ConfigError(
-          fmt::format("{}: '{}' is missing or has another shape; made for another "
-                      "model?",
-                      folder.native(), parameter.name));
-    }
-    parameter.value.copy_(found->second);
-  }
+  load_parameters_of(parameters_, folder / (options_.trains_lora() ? "adapter_model.safetensors"
+                                                                   : "trained.safetensors"));
 }
 
 void TrainingModel::write_result(const std::filesystem::path& folder) const {
@@ -222,14 +149,7 @@ void TrainingModel::write_result(const std::filesystem::path& folder) const {
     write_adapter(folder, lora_, options_.lora, model_dir_.string());
     return;
   }
-  std::map<std::string, at::Tensor> trained;
-  for (const Parameter& parameter : parameters_) trained[parameter.name] = parameter.value;
-  rewrite_checkpoint(
-      model_dir_, folder / "model", [&](const std::string& name, const at::Tensor& stored) {
-        const auto found = trained.find(name);
-        return found == trained.end() ? std::optional<at::Tensor>()
-                                      : found->second.detach().reshape(stored.sizes());
-      });
+  write_trained_checkpoint(model_dir_, folder / "model", parameters_);
 }
 
 }  // namespace e5v

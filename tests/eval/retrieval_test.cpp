@@ -36,7 +36,7 @@ TEST(LoadRetrievalTest, ReadsTheSplitOfAKarpathyFileAndTheFirstCaptions) {
   EXPECT_THAT(set.image_of_caption, ElementsAre(0, 0, 1));
   EXPECT_EQ(set.images[1].path.lexically_normal(), folder / "val2014/a.jpg");
   EXPECT_THAT(error_of([&] { load_retrieval({.path = folder.path(), .split = "restval"}); }),
-              HasSubstr("no captions of split 'restval'"));
+              HasSubstr("no captions of split 'restval', only of test, train"));
 }
 
 TEST(LoadRetrievalTest, ReadsCocoTablesAndLinesOfJson) {

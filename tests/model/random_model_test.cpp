@@ -9,6 +9,7 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
+#include "e5v/model/clip.h"
 #include "e5v/model/inspect_model.h"
 #include "e5v/model/load_model.h"
 #include "e5v/model/presets.h"
@@ -91,6 +92,23 @@ TEST(RandomModel, TheMiniatureHasTheWordsOfItsTexts) {
   EXPECT_NEAR(deviation("language_model.model.layers.0.self_attn.o_proj.weight"),
               1 / std::sqrt(128.0 * 8), 0.002);
   EXPECT_EQ(deviation("multi_modal_projector.linear_1.bias"), 0);
+}
+
+TEST(RandomModel, AClipOfTheWorldsWordsCanBeLoadedAndHasClipsTemperature) {
+  TemporaryFolder folder;
+  write_file(folder / "texts.txt", "a small red disc");
+  const RandomModelOptions options{
+      .preset = "shapes-mini-clip", .texts = folder / "texts.txt", .dtype = DType::F32};
+  write_random_model(folder / "clip", options);
+  const auto clip = load_clip(folder / "clip");
+  EXPECT_NEAR(clip->logit_scale().item<double>(), std::log(1 / 0.07), 1e-6);
+  const Tokenizer tokenizer = Tokenizer::load(folder / "clip");
+  EXPECT_LE(tokenizer.vocab_size(), clip->config().text.vocab_size);
+  EXPECT_EQ(tokenizer.token_to_id("<|endoftext|>"), clip->config().text.eos_token_id);
+  const auto ids = tokenizer.encode("a small red disc");
+  EXPECT_EQ(ids.size(), 6u);
+  EXPECT_EQ(clip->encode_text(ClipTextBatch::of({ids})).sizes(), at::IntArrayRef({1, 128}));
+  EXPECT_EQ(clip->encode_images(at::zeros({2, 3, 48, 48})).sizes(), at::IntArrayRef({2, 128}));
 }
 
 TEST(RandomModel, TextsAreForTheMiniatureOnly) {
@@ -191,7 +209,8 @@ TEST(Presets, KnownNamesAreListedForAnUnknownOne) {
     FAIL();
   } catch (const ConfigError& error) {
     EXPECT_STREQ(error.what(),
-                 "there is no preset '8b', expected one of tiny, 1b, e5v-8b, shapes-mini");
+                 "there is no preset '8b', expected one of tiny, 1b, e5v-8b, shapes-mini, "
+                 "shapes-mini-clip");
   }
 }
 

@@ -271,6 +271,31 @@ TEST(PackedAttentionPlainTest, IsDifferentiable) {
   EXPECT_EQ(x.q.grad()[4].abs().max().item<double>() < 1e-6, true);  // sees one key: weight 1
 }
 
+TEST(PackedAttentionPlainTest, SequencesOfOneLengthTogetherAreAsEachByItself) {
+  at::manual_seed(8);
+  for (const bool causal : {false, true}) {
+    const std::vector<int64_t> equal = {7, 7, 7}, mixed = {7, 7, 7, 2};
+    Inputs x({4, 2, 8}, total(mixed), total(mixed));
+    const at::Tensor weight = at::randn({total(equal), 32});
+    const auto gradients_of = [&](const std::vector<int64_t>& lengths) {
+      std::vector<at::Tensor> leaves;
+      for (const at::Tensor& one : {x.q, x.k, x.v}) {
+        leaves.push_back(one.slice(0, 0, total(lengths)).clone().requires_grad_());
+      }
+      const at::Tensor y = packed_attention_plain(leaves[0], leaves[1], leaves[2], offsets(lengths),
+                                                  offsets(lengths), {.causal = causal});
+      (y.slice(0, 0, total(equal)) * weight).sum().backward();
+      std::vector<at::Tensor> found = {y.detach().slice(0, 0, total(equal))};
+      for (const at::Tensor& leaf : leaves) found.push_back(leaf.grad().slice(0, 0, total(equal)));
+      return found;
+    };
+    const auto together = gradients_of(equal), apart = gradients_of(mixed);
+    for (size_t i = 0; i < together.size(); ++i) {
+      EXPECT_LT(largest_difference(together[i], apart[i]), 1e-5) << i;
+    }
+  }
+}
+
 TEST(PackedAttentionCheckTest, RefusesWhatDoesNotFit) {
   const Inputs x({4, 2, 8}, 6, 6);
   const at::Tensor cu = offsets({4, 2});

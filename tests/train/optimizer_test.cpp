@@ -95,5 +95,13 @@ TEST(ClipGradientsTest, ScalesAllTogetherAndReturnsTheLengthBefore) {
   EXPECT_NEAR(clip_gradients(parameters, 10), 1, 1e-5);
 }
 
+TEST(AdamWTest, WhatDoesNotDecayStaysWhereNoGradientMovesIt) {
+  const at::Tensor decays = at::ones({2}), stays = at::ones({2});
+  AdamW optimizer({{"decays", decays, true}, {"stays", stays, false}}, {.weight_decay = 0.5});
+  optimizer.step(0.1);
+  EXPECT_NEAR(decays[0].item<float>(), 0.95, 1e-6);
+  EXPECT_EQ(stays[0].item<float>(), 1);
+}
+
 }  // namespace
 }  // namespace e5v

@@ -1,0 +1,246 @@
+#include "e5v/train/clip_objective.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "e5v/base/error.h"
+#include "e5v/embed/clip_embedder.h"
+#include "e5v/image/decode.h"
+#include "e5v/train/grad_cache.h"
+#include "e5v/train/trained_parameters.h"
+
+namespace e5v {
+namespace {
+
+/// Cosines are multiplied by 100 at the most: more made the training of the paper's unstable.
+const double kMaxLogitScale = std::log(100.0);
+
+at::Tensor normalized(const at::Tensor& x) {
+  return x / at::linalg_vector_norm(x, 2, at::IntArrayRef({-1}), /*keepdim=*/true).clamp_min(1e-12);
+}
+
+bool is_picture(const TripletItem& item) { return !item.image.empty() && item.text.empty(); }
+bool is_text(const TripletItem& item) { return item.image.empty(); }
+
+/// Every row must be a picture and a text, and every picture there.
+void check_rows(const TripletFile& file) {
+  uint64_t num_missing = 0;
+  std::filesystem::path first_missing;
+  for (uint64_t i = 0; i < file.size(); ++i) {
+    const auto [anchor, positive, negatives] = file.row(i);
+    const bool is_pair =
+        (is_picture(anchor) && is_text(positive)) || (is_text(anchor) && is_picture(positive));
+    if (!is_pair || !negatives.empty()) {
+      throw FormatError(file.path().native(),
+                        fmt::format("line {}: expected a picture and a text, one as anchor and one "
+                                    "as positive, and no hard negatives",
+                                    file.line_of(i)));
+    }
+    const std::filesystem::path& image = anchor.image.empty() ? positive.image : anchor.image;
+    if (std::filesystem::exists(image)) continue;
+    if (num_missing++ == 0) first_missing = image;
+  }
+  if (num_missing == 0) return;
+  throw ConfigError(fmt::format("{}: {} of {} pictures are missing, the first is {}",
+                                file.path().native(), num_missing, file.size(),
+                                first_missing.native()));
+}
+
+bool is_trained(const std::string& name, const TrainOptions& options) {
+  const auto begins_with = [&](const char* prefix) { return name.starts_with(prefix); };
+  const auto trains = [&](const char* part) {
+    return std::find(options.trainable.begin(), options.trainable.end(), part) !=
+           options.trainable.end();
+  };
+  if (begins_with("text_model.") || begins_with("text_projection")) return trains("text_tower");
+  if (begins_with("vision_model.") || begins_with("visual_projection")) {
+    return trains("vision_tower");
+  }
+  return name == "logit_scale";
+}
+
+std::unique_ptr<Clip> load_for_training(const std::filesystem::path& model_dir,
+                                        const TrainOptions& options) {
+  LoadOptions load;
+  load.precision = options.base_precision == BasePrecision::kBFloat16 ? Precision::kBFloat16
+                                                                      : Precision::kFloat32;
+  load.pack = false;
+  load.make_storage = [&](const std::string& name,
+                          const at::Tensor& weight) -> std::unique_ptr<LinearStorage> {
+    return is_trained(name, options) ? make_master_storage(weight) : nullptr;
+  };
+  return load_clip(model_dir, load);
+}
+
+}  // namespace
+
+at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
+                     const at::Tensor& logit_scale) {
+  const at::Tensor logits =
+      at::matmul(normalized(images), normalized(texts).t()) * logit_scale.exp();  // [B, B]
+  const at::Tensor own = at::arange(images.size(0), at::kLong);
+  return (at::cross_entropy_loss(logits, own) + at::cross_entropy_loss(logits.t(), own)) / 2;
+}
+
+ClipObjective::ClipObjective(const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+                             const std::function<void(const std::string&)>& on_warning)
+    : model_dir_(files.model),
+      options_(options),
+      ranks_(ranks),
+      data_(files.data, files.on_bad_row, on_warning),
+      tokenizer_(Tokenizer::load(files.model)),
+      image_processor_(ImageProcessor::load(files.model)),
+      model_(load_for_training(files.model, options)) {
+  if (!files.adapter.empty()) throw ConfigError("--adapter is given, but CLIP takes none");
+  if (options.batch_size < 2) {
+    throw ConfigError("'batch_size' is 1: nothing to tell apart; expected 2 or more");
+  }
+  check_rows(data_);
+  if (!files.eval_data.empty()) {
+    eval_data_.emplace(files.eval_data, files.on_bad_row);
+    check_rows(*eval_data_);
+  }
+  ParameterCollector collector([&](const std::string& name) { return is_trained(name, options_); });
+  model_->visit_parameters(collector);
+  parameters_ = std::move(collector.parameters);
+  for (Parameter& parameter : parameters_) {
+    parameter.decays = parameter.value.dim() >= 2;
+    if (parameter.name == "logit_scale") logit_scale_ = parameter.value;
+  }
+}
+
+int64_t ClipObjective::num_weight_bytes() const {
+  ByteCounter counter;
+  model_->visit_parameters(counter);
+  return counter.bytes;
+}
+
+std::vector<ClipObjective::MicroBatch> ClipObjective::make_batches(
+    const TripletFile& file, const std::vector<uint32_t>& rows) const {
+  std::vector<MicroBatch> batches;
+  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
+  const int64_t max_length = model_->config().text.max_position_embeddings;
+  for (int64_t i = begin; i < end; ++i) {
+    if ((i - begin) % options_.micro_batch_size == 0) batches.emplace_back();
+    const uint32_t row = rows[static_cast<size_t>(i)];
+    const auto [anchor, positive, negatives] = file.row(row);
+    const bool picture_first = is_picture(anchor);
+    try {
+      batches.back().input_ids.push_back(
+          clip_input_ids(tokenizer_, (picture_first ? positive : anchor).text, max_length));
+      batches.back().pictures.push_back(
+          image_processor_.tiles(load_image((picture_first ? anchor : positive).image)));
+    } catch (const InputError& error) {
+      throw InputError(
+          fmt::format("{}: line {}: {}", file.path().native(), file.line_of(row), error.what()));
+    }
+  }
+  return batches;
+}
+
+at::Tensor ClipObjective::encode(const MicroBatch& batch) const {
+  const int64_t S = model_->config().vision.image_size;
+  const auto count = static_cast<size_t>(3 * S * S);
+  const at::Tensor pixel_values =
+      at::empty({static_cast<int64_t>(batch.pictures.size()), 3, S, S}, at::kFloat);
+  for (size_t i = 0; i < batch.pictures.size(); ++i) {
+    image_processor_.write_pixel_values(batch.pictures[i],
+                                        {pixel_values.data_ptr<float>() + i * count, count});
+  }
+  return at::cat({model_->encode_images(pixel_values),
+                  model_->encode_text(ClipTextBatch::of(batch.input_ids))},
+                 1);
+}
+
+ObjectiveResult ClipObjective::add_gradients(const std::vector<uint32_t>& rows, int64_t) {
+  {
+    const at::NoGradGuard no_grad;
+    logit_scale_.clamp_max_(kMaxLogitScale);  // after each step, in effect
+  }
+  const std::vector<MicroBatch> batches = make_batches(data_, rows);
+  const int64_t P = model_->config().projection_dim;
+  const BatchResult result = accumulate_gradients(
+      static_cast<int64_t>(batches.size()),
+      [&](int64_t i) { return encode(batches[static_cast<size_t>(i)]); },
+      [&](const at::Tensor& features) {
+        return clip_loss(features.slice(1, 0, P), features.slice(1, P), logit_scale_);
+      },
+      ranks_);
+  // Every rank computed the whole loss, and with it the whole gradient of the temperature.
+  at::Tensor& scale_gradient = logit_scale_.mutable_grad();
+  if (scale_gradient.defined()) scale_gradient.div_(ranks_.size());
+
+  ObjectiveResult step{.loss = result.loss, .num_tokens = 0, .bad_rows = {}};
+  for (const MicroBatch& batch : batches) {
+    step.num_tokens += static_cast<int64_t>(batch.pictures.size()) * tokens_of_picture();
+    for (const auto& ids : batch.input_ids) step.num_tokens += static_cast<int64_t>(ids.size());
+  }
+  const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);
+  for (int64_t i = 0; i < bad.size(0); ++i) {
+    step.bad_rows.push_back(rows[static_cast<size_t>(bad[i].item<int64_t>())]);
+  }
+  return step;
+}
+
+Json ClipObjective::evaluate() {
+  if (!eval_data_) return Json::object();
+  const at::NoGradGuard no_grad;
+  auto size = static_cast<int64_t>(eval_data_->size());
+  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
+  const int64_t batch_size = std::min(options_.batch_size, size), num_batches = size / batch_size;
+  const int64_t P = model_->config().projection_dim;
+  const at::Tensor own = at::arange(batch_size, at::kLong);
+  double loss = 0, image_recall = 0, text_recall = 0;
+  for (int64_t b = 0; b < num_batches; ++b) {
+    std::vector<uint32_t> rows;
+    for (int64_t i = 0; i < batch_size; ++i) {
+      rows.push_back(static_cast<uint32_t>(b * batch_size + i));
+    }
+    std::vector<at::Tensor> features;
+    for (const MicroBatch& batch : make_batches(*eval_data_, rows)) {
+      features.push_back(encode(batch));
+    }
+    const at::Tensor all = ranks_.gather_rows(at::cat(features));
+    const at::Tensor images = normalized(all.slice(1, 0, P)), texts = normalized(all.slice(1, P));
+    const at::Tensor cosines = at::matmul(images, texts.t());
+    const auto share_right = [&](const at::Tensor& scores) {
+      return (scores.argmax(1) == own).to(at::kDouble).mean().item<double>();
+    };
+    const auto n = static_cast<double>(num_batches);
+    loss += clip_loss(images, texts, logit_scale_).item<double>() / n;
+    text_recall += share_right(cosines) / n;
+    image_recall += share_right(cosines.t()) / n;
+  }
+  return {{"eval_loss", loss},
+          {"eval_image_recall_at_1", image_recall},
+          {"eval_text_recall_at_1", text_recall},
+          {"eval_temperature", std::exp(-logit_scale_.item<double>())}};
+}
+
+void ClipObjective::add_costs(int64_t num_rows, TrainingCost& cost,
+                              std::optional<TrainingCost>&) const {
+  const bool cached = options_.batch_size > options_.micro_batch_size * ranks_.size();
+  const TrainingPasses passes{.forward = 1 + (cached ? 1 : 0), .backward = 2};
+  const int64_t image_tokens = num_rows * tokens_of_picture();
+  cost.flops = clip_flops(model_->config(), cost.tokens - image_tokens, image_tokens, passes);
+}
+
+void ClipObjective::save(const std::filesystem::path& folder) const {
+  save_parameters(folder / "trained.safetensors", parameters_);
+}
+
+void ClipObjective::load(const std::filesystem::path& folder) {
+  load_parameters_of(parameters_, folder / "trained.safetensors");
+}
+
+void ClipObjective::write_result(const std::filesystem::path& folder) const {
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor scale = logit_scale_;
+    scale.clamp_max_(kMaxLogitScale);
+  }
+  write_trained_checkpoint(model_dir_, folder / "model", parameters_);
+}
+
+}  // namespace e5v

@@ -1,0 +1,240 @@
+#include "e5v/train/phi_objective.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <map>
+
+#include "e5v/embed/clip_embedder.h"
+#include "e5v/image/decode.h"
+#include "e5v/train/clip_objective.h"
+#include "e5v/train/tensor_file.h"
+#include "e5v/train/trainer.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/train/clip_world.h"
+
+namespace e5v {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class PhiObjectiveTest : public ::testing::Test {
+ protected:
+  PhiObjectiveTest() {
+    at::set_num_threads(1);  // so small a model gains nothing from more, and results are the same
+    write_clip_world(folder_.path());
+    write_file(folder_ / "concepts.txt", "red\nblue\ta $ half\n\nleft\tat the $\thalf at $\n");
+    files_.model = folder_ / "model";
+    files_.pictures = folder_ / "images";
+    options_.base_precision = BasePrecision::kFloat32;
+    options_.batch_size = 8;
+    options_.micro_batch_size = 8;
+    options_.save_every = 0;
+    options_.optimizer.learning_rate = 1e-3;
+    options_.optimizer.warmup_steps = 0;
+    phi_.hidden_size = 32;
+    phi_.concepts = folder_ / "concepts.txt";
+    phi_.concepts_per_picture = 2;
+  }
+
+  std::unique_ptr<PhiObjective> open() {
+    return std::make_unique<PhiObjective>(files_, options_, phi_, ranks_, nullptr, nullptr);
+  }
+
+  std::map<std::string, at::Tensor> gradients_of(PhiObjective& objective) {
+    objective.add_gradients(all_rows_, 4);
+    std::map<std::string, at::Tensor> gradients;
+    for (const Parameter& parameter : objective.parameters()) {
+      gradients[parameter.name] = parameter.value.grad().clone();
+    }
+    return gradients;
+  }
+
+  TrainSummary train(const fs::path& output, bool resume = false) {
+    const TrainFiles files{.model = files_.model,
+                           .data = files_.pictures,
+                           .output = output,
+                           .adapter = {},
+                           .eval_data = {},
+                           .resume = resume};
+    return Trainer(files, options_, ranks_, {}, [&](Ranks&, const auto&) { return open(); }).run();
+  }
+
+  std::string error_of_opening() {
+    try {
+      open();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  TemporaryFolder folder_;
+  PhiObjective::Files files_;
+  TrainOptions options_;
+  PhiOptions phi_;
+  Ranks ranks_;
+  const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
+};
+
+TEST_F(PhiObjectiveTest, TheLossIsThatOfTheTextsThatEvaluationComposes) {
+  write_file(folder_ / "one.txt", "blue\ta $ half\n");
+  phi_.concepts = folder_ / "one.txt";  // so that every draw is the same
+  phi_.dropout = 0;
+  phi_.concept_weight = 0.4;
+  phi_.temperature = 0.2;
+  const auto objective = open();
+  fs::create_directories(folder_ / "result");
+  objective->write_result(folder_ / "result");
+  const ClipEmbedder embedder(
+      {.model = files_.model, .phi = folder_ / "result/phi.safetensors", .threads = 1});
+  std::vector<Image> images;
+  for (const char* name : {"blue-left", "blue-right", "green-left", "green-right", "red-left",
+                           "red-right", "yellow-left", "yellow-right"}) {
+    images.push_back(load_image(folder_ / fmt::format("images/{}.png", name)));
+  }
+  const at::Tensor features = embedder.image_features(images);
+  const auto composed = [&](const char* text) {
+    return embedder.composed_features(features, std::vector<std::string>(8, text));
+  };
+  const std::string sentence = "a blue half";
+  const at::Tensor cosines =
+      at::cosine_similarity(composed("a $ half"), embedder.text_features({&sentence, 1}), 1);
+  const double expected =
+      clip_loss(features, composed("a photo of $"), at::scalar_tensor(std::log(1 / 0.2)))
+          .item<double>() +
+      0.4 * (1 - cosines.mean().item<double>());
+  EXPECT_NEAR(objective->add_gradients(all_rows_, 1).loss, expected, 1e-5);
+}
+
+TEST_F(PhiObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
+  options_.micro_batch_size = 3;
+  const auto objective = open();
+  const auto gradients = gradients_of(*objective);
+  for (const Parameter& parameter : objective->parameters()) {
+    at::Tensor values = parameter.value.detach().view(-1);  // shares memory
+    const at::Tensor gradient = gradients.at(parameter.name).view(-1);
+    const auto steepest = gradient.abs().argmax().item<int64_t>();
+    const float before = values[steepest].item<float>();
+    constexpr float kStep = 2e-3f;
+    const auto loss_at = [&](float value) {
+      values[steepest] = value;
+      return objective->add_gradients(all_rows_, 4).loss;
+    };
+    const double slope = (loss_at(before + kStep) - loss_at(before - kStep)) / (2 * kStep);
+    values[steepest] = before;
+    const double expected = gradient[steepest].item<double>();
+    EXPECT_GT(std::abs(expected), 1e-4) << parameter.name;
+    EXPECT_NEAR(slope, expected, 0.03 * std::abs(expected) + 2e-4) << parameter.name;
+  }
+}
+
+TEST_F(PhiObjectiveTest, MicroBatchesDoNotChangeTheGradientNorWhatIsDrawn) {
+  const auto whole = open();
+  const auto expected = gradients_of(*whole);
+  options_.micro_batch_size = 3;
+  const auto pieces = open();
+  for (const auto& [name, gradient] : gradients_of(*pieces)) {
+    const double error = (gradient - expected.at(name)).norm().item<double>();
+    EXPECT_LE(error, 1e-4 * expected.at(name).norm().item<double>() + 1e-8) << name;
+  }
+  // Another step drops and draws something else.
+  EXPECT_NE(whole->add_gradients(all_rows_, 4).loss, whole->add_gradients(all_rows_, 5).loss);
+}
+
+TEST_F(PhiObjectiveTest, TrainingMakesTextsThatFindTheirPictures) {
+  files_.eval_pictures = files_.pictures;
+  options_.epochs = 150;
+  options_.eval_every = 150;
+  phi_.hidden_size = 0;
+  phi_.dropout = 0.1;
+  train(folder_ / "run");
+  const auto metrics = RunFolder(folder_ / "run").metrics();
+  EXPECT_LT(metrics.back()["loss"].get<double>(), metrics.front()["loss"].get<double>() - 1);
+  EXPECT_EQ(metrics.back()["eval_recall_at_1"], 1.0);
+  const auto phi = read_tensor_file(folder_ / "run" / "phi.safetensors");
+  EXPECT_EQ(phi.at("layers.0.weight").sizes(), at::IntArrayRef({512, 128}));
+  EXPECT_NO_THROW(
+      ClipEmbedder({.model = files_.model, .phi = folder_ / "run" / "phi.safetensors"}));
+}
+
+TEST_F(PhiObjectiveTest, AResumedRunEndsWithTheSameWeights) {
+  options_.epochs = 4;
+  options_.batch_size = 4;
+  train(folder_ / "whole");
+  options_.save_every = 3;
+  train(folder_ / "saved");
+  fs::remove_all(folder_ / "saved" / "checkpoints" / "step-00000008");
+  fs::remove(folder_ / "saved" / "phi.safetensors");
+  EXPECT_EQ(train(folder_ / "saved", /*resume=*/true).first_step, 7);
+  const auto whole = read_tensor_file(folder_ / "whole" / "phi.safetensors");
+  for (const auto& [name, tensor] : read_tensor_file(folder_ / "saved" / "phi.safetensors")) {
+    EXPECT_TRUE(at::equal(tensor, whole.at(name))) << name;
+  }
+  phi_.concept_weight = 0.1;
+  EXPECT_THROW(train(folder_ / "saved", /*resume=*/true), ConfigError);
+}
+
+TEST_F(PhiObjectiveTest, FeaturesThatWereComputedBeforeAnInterruptionAreNotComputedAgain) {
+  const auto clip = load_clip(files_.model);
+  const ImageProcessor processor = ImageProcessor::load(files_.model);
+  PictureFeaturesOptions options{.cache = folder_ / "features.bin", .batch_size = 3};
+  options.on_progress = [](uint64_t done, uint64_t) {
+    if (done == 6) throw std::runtime_error("killed");
+  };
+  const auto compute = [&](const fs::path& pictures) {
+    return compute_picture_features(pictures, *clip, processor, options);
+  };
+  EXPECT_THROW(compute(files_.pictures), std::runtime_error);
+  // As if the last row had not reached the disk as a whole.
+  fs::resize_file(options.cache, fs::file_size(options.cache) - 1);
+  std::vector<uint64_t> progress;
+  options.on_progress = [&](uint64_t done, uint64_t) { progress.push_back(done); };
+  const PictureFeatures resumed = compute(files_.pictures);
+  EXPECT_THAT(progress, ElementsAre(8));  // rows 5 to 7
+  options.cache.clear();
+  EXPECT_TRUE(at::equal(resumed.features, compute(files_.pictures).features));
+  // Other pictures begin anew.
+  options.cache = folder_ / "features.bin";
+  fs::remove(folder_ / "images/red-left.png");
+  progress.clear();
+  EXPECT_EQ(compute(files_.pictures).features.size(0), 7);
+  EXPECT_THAT(progress, ElementsAre(3, 6, 7));
+}
+
+TEST_F(PhiObjectiveTest, APictureThatCannotBeReadIsNamedOrLeftOut) {
+  write_file(folder_ / "images/broken.png", "no picture");
+  EXPECT_THAT(error_of_opening(), HasSubstr("broken.png"));
+  files_.on_bad_picture = OnBadRow::kSkip;
+  std::vector<std::string> warnings;
+  const PhiObjective objective(files_, options_, phi_, ranks_, nullptr,
+                               [&](const std::string& warning) { warnings.push_back(warning); });
+  EXPECT_EQ(objective.num_rows(), 8);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("broken.png")));
+}
+
+TEST_F(PhiObjectiveTest, MistakesAreNamed) {
+  write_file(folder_ / "concepts.txt", "red\nblue\ta blue half\n");
+  EXPECT_THAT(error_of_opening(), HasSubstr("line 2: the phrase 'a blue half' has no '$'"));
+  write_file(folder_ / "concepts.txt", "\n");
+  EXPECT_THAT(error_of_opening(), HasSubstr("has no concepts"));
+  phi_.concepts.clear();
+  EXPECT_EQ(error_of_opening(), "no error");
+  phi_.dropout = 1;
+  EXPECT_THAT(error_of_opening(), HasSubstr("'phi_dropout' is 1"));
+  phi_.dropout = 0;
+  options_.batch_size = 1;
+  EXPECT_THAT(error_of_opening(), HasSubstr("nothing to tell apart"));
+  options_.batch_size = 8;
+  fs::create_directories(folder_ / "empty");
+  files_.pictures = folder_ / "empty";
+  EXPECT_THAT(error_of_opening(), HasSubstr("no pictures"));
+  files_.pictures = folder_ / "nowhere";
+  EXPECT_THAT(error_of_opening(), HasSubstr("nowhere"));
+}
+
+}  // namespace
+}  // namespace e5v
