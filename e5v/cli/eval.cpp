@@ -211,11 +211,17 @@ void EvalCommand::compare(const CommandContext& context) const {
 
 void EvalCommand::run(const CommandContext& context) {
   if (task.task == "compare") return compare(context);
-  if (!reports.empty()) throw ConfigError("only compare takes folders of reports");
-  check();
+  const bool pools = task.task == "pool";
+  if (!reports.empty() && !pools) {
+    throw ConfigError("only compare and pool take folders of reports");
+  }
+  if (pools && output.empty()) throw ConfigError("--output is required: the report's folder");
+  if (!pools) check();
   prepare_report_folder(output);
   TaskReport report;
-  {
+  if (pools) {
+    report = pool_reports(reports);
+  } else {
     Progress progress("load", ProgressUnit::kItems, context.quiet);
     report = evaluate(context, progress);
   }
@@ -245,12 +251,15 @@ void register_eval(CLI::App& app, CommandContext& context) {
       "e5v eval retrieval --system vectors --text-vectors t.npy --image-vectors i.npy "
       "--data captions.tsv --output other/\n"
       "e5v eval compare report/ other/\n"
+      "e5v eval pool seed-1/ seed-2/ seed-3/ --output pooled/\n"
       "\n"
       "Tasks: flickr30k, coco, i2i-flickr30k, i2i-coco, retrieval, i2i, cirr, fashioniq, circo,\n"
-      "sts, gap (the modality gap), prompts (one task under several prompts), compare.");
+      "sts, gap (the modality gap), prompts (one task under several prompts); of reports: "
+      "compare,\n"
+      "pool (one report of several seeds).");
   auto eval = std::make_shared<EvalCommand>();
   command->add_option("task", eval->task.task, "What to measure, or compare")->required();
-  command->add_option("reports", eval->reports, "compare: folders of reports");
+  command->add_option("reports", eval->reports, "compare, pool: folders of reports");
   CliOptionRegistry registry(*command);
   eval->register_options(registry);
   command->callback([eval, &context] { eval->run(context); });

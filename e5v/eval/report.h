@@ -26,6 +26,12 @@ std::string results_markdown(const TaskReport& report);
 /// Pictures that cannot be read are shown by their names.
 std::string results_html(const TaskReport& report);
 
+/// One report of several: the same task and system on other data each (seeds, halves). A figure is
+/// the mean over the queries of all, its interval is bootstrapped from them; figures that are no
+/// means over queries are left out. Throws FileError, FormatError, and InputError if tasks or
+/// systems differ or outcomes of single queries are missing.
+TaskReport pool_reports(const std::vector<std::filesystem::path>& folders);
+
 /// What is printed by `e5v eval compare`: reports side by side, differences from the first with
 /// their 95 % intervals where both have the same queries.
 struct Comparison {
