@@ -1,8 +1,10 @@
 #include <filesystem>
 #include <memory>
 
+#include "e5v/base/error.h"
 #include "e5v/base/progress.h"
 #include "e5v/cli/commands.h"
+#include "e5v/train/join_vision_tower.h"
 #include "e5v/train/merge_adapter.h"
 
 namespace e5v {
@@ -10,9 +12,23 @@ namespace {
 
 struct MergeCommand {
   MergeFiles files;
+  std::filesystem::path vision_tower;
   bool check = true;
 
+  void join(const CommandContext& context) const {
+    {
+      Progress progress("merge", ProgressUnit::kBytes, context.quiet);
+      join_vision_tower(files.model, vision_tower, files.output, progress.callback());
+    }
+    if (context.json) return context.print_json({{"folder", files.output.native()}});
+    context.print(files.output.native());
+  }
+
   void run(const CommandContext& context) const {
+    if (vision_tower.empty() == files.adapter.empty()) {
+      throw ConfigError("expected either --adapter or --vision-tower");
+    }
+    if (!vision_tower.empty()) return join(context);
     double cosine = 0;
     {
       Progress progress("merge", ProgressUnit::kBytes, context.quiet);
@@ -35,11 +51,15 @@ struct MergeCommand {
 
 void register_merge(CLI::App& app, CommandContext& context) {
   CLI::App* command = add_command(
-      app, context, "merge", "Merge a LoRA adapter into a full checkpoint",
-      "e5v merge --model models/llama3-llava-next-8b --adapter run --output models/e5v");
+      app, context, "merge",
+      "Merge a LoRA adapter, or a CLIP's vision tower, into a full checkpoint",
+      "e5v merge --model models/llama3-llava-next-8b --adapter run --output models/e5v\n"
+      "e5v merge --model language/model --vision-tower clip/model --output joined");
   auto merge = std::make_shared<MergeCommand>();
   command->add_option("--model", merge->files.model, "Checkpoint folder")->required();
-  command->add_option("--adapter", merge->files.adapter, "PEFT adapter folder")->required();
+  command->add_option("--adapter", merge->files.adapter, "PEFT adapter folder");
+  command->add_option("--vision-tower", merge->vision_tower,
+                      "CLIP folder whose vision tower replaces the model's");
   command->add_option("--output", merge->files.output, "Folder to make; must be new or empty")
       ->required();
   CliOptionRegistry registry(*command);

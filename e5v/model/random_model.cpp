@@ -1,13 +1,11 @@
 #include "e5v/model/random_model.h"
 
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <future>
-#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -193,65 +191,21 @@ void fill_in_parallel(const RandomValues& values, uint64_t begin, DType dtype,
   fill(values, begin, begin + std::min(share, count), dtype, out.data());
 }
 
-/// The tensors of a CLIP folder that a model's vision tower can take.
-class ClipTower {
- public:
-  explicit ClipTower(const fs::path& folder)
-      : folder_(folder), checkpoint_(Checkpoint::open(folder)) {}
-
-  /// The values of `spec` in its type, where it is the tower's; else nullopt.
-  std::optional<std::vector<std::byte>> find(const TensorSpec& spec) const {
-    constexpr std::string_view kPrefix = "vision_tower.";
-    if (!spec.name.starts_with(kPrefix)) return std::nullopt;
-    const std::string name = spec.name.substr(kPrefix.size());
-    const auto stored = checkpoint_.find(name);
-    if (!stored) {
-      throw FormatError(folder_.native(),
-                        fmt::format("there is no tensor '{}'; expected a CLIP model", name));
-    }
-    if (!std::equal(stored->shape.begin(), stored->shape.end(), spec.shape.begin(),
-                    spec.shape.end())) {
-      throw ConfigError(fmt::format("{}: tensor '{}' is [{}], expected [{}]", folder_.native(),
-                                    name, fmt::join(stored->shape, ", "),
-                                    fmt::join(spec.shape, ", ")));
-    }
-    std::vector<float> values(checked_num_elements(spec.shape).value());
-    convert_to_float32(stored->dtype, stored->bytes, values);
-    std::vector<std::byte> bytes(values.size() * dtype_bytes(spec.dtype));
-    convert_from_float32(spec.dtype, values, bytes);
-    return bytes;
-  }
-
- private:
-  fs::path folder_;
-  Checkpoint checkpoint_;
-};
-
-void write_tensors(const fs::path& folder, const std::vector<RandomTensor>& tensors,
-                   const RandomModelOptions& options, const ProgressCallback& progress) {
+void write_tensors(const fs::path& folder, const std::vector<RandomTensor>& tensors, int64_t seed,
+                   const ProgressCallback& progress) {
   std::vector<TensorSpec> specs;
   uint64_t total_bytes = 0, done_bytes = 0;
   for (const RandomTensor& tensor : tensors) {
     specs.push_back(tensor.spec);
     total_bytes += checked_tensor_bytes(tensor.spec.dtype, tensor.spec.shape).value();
   }
-  std::optional<ClipTower> tower;
-  if (!options.vision_tower.empty()) tower.emplace(options.vision_tower);
   CheckpointWriter writer(folder, std::move(specs));
   // While one piece is written the next is generated.
   std::vector<std::byte> generated, written;
   std::future<void> writing;
   for (const RandomTensor& tensor : tensors) {
     const DType dtype = tensor.spec.dtype;
-    if (tower) {
-      if (const auto bytes = tower->find(tensor.spec)) {
-        if (writing.valid()) writing.get();
-        writer.write(tensor.spec.name, *bytes);
-        done_bytes += bytes->size();
-        continue;
-      }
-    }
-    const RandomValues values(options.seed, tensor);
+    const RandomValues values(seed, tensor);
     const uint64_t count = checked_num_elements(tensor.spec.shape).value();
     for (uint64_t begin = 0; begin < count; begin += kPieceElements) {
       generated.resize(std::min(kPieceElements, count - begin) * dtype_bytes(dtype));
@@ -332,8 +286,6 @@ void RandomModelOptions::register_options(OptionRegistry& registry) {
                "shapes-mini-clip");
   registry.add("texts", texts,
                "Texts whose words are the tokens of shapes-mini and shapes-mini-clip");
-  registry.add("vision-tower", vision_tower,
-               "CLIP folder whose vision tower shapes-mini takes; none = random");
   registry.add("seed", seed, "Equal seeds give equal weights");
   registry.add("dtype", dtype, {{"bf16", DType::BF16}, {"fp16", DType::F16}, {"fp32", DType::F32}},
                "Type of the stored weights");
@@ -344,10 +296,6 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   ModelPreset preset = model_preset(options.preset);
   const char* const dtype_name = torch_dtype_name(options.dtype);
   const Json tokenizer = make_tokenizer(preset, options);
-  if (!options.vision_tower.empty() && preset.name != "shapes-mini") {
-    throw ConfigError(
-        fmt::format("--vision-tower is for the preset shapes-mini, not for {}", preset.name));
-  }
   preset.config["torch_dtype"] = dtype_name;
   preset.config["text_config"]["torch_dtype"] = dtype_name;
 
@@ -360,7 +308,7 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   if (!target.has_filename()) target = target.parent_path();
   FolderGuard unfinished{target};
   unfinished.path += fmt::format(".tmp{}", ::getpid());
-  write_tensors(unfinished.path, preset_tensors(preset, options.dtype), options, progress);
+  write_tensors(unfinished.path, preset_tensors(preset, options.dtype), options.seed, progress);
   write_json(unfinished.path / "config.json", preset.config);
   write_json(unfinished.path / "preprocessor_config.json", preprocessor_config_for(preset.config));
   if (!preset.is_clip()) {

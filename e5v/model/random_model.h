@@ -18,8 +18,6 @@ struct RandomModelOptions {
   /// A file of texts whose words become the tokens of "shapes-mini" and "shapes-mini-clip"; for no
   /// other preset.
   std::filesystem::path texts;
-  /// A CLIP folder whose vision tower "shapes-mini" takes, as LLaVA takes CLIP's; empty: random.
-  std::filesystem::path vision_tower;
   /// BF16, F16 or F32.
   DType dtype = DType::BF16;
 
@@ -33,7 +31,7 @@ struct RandomModelOptions {
 /// the model.
 ///
 /// `folder` must not exist, or be empty; it appears only when complete. `progress` counts bytes.
-/// Throws ConfigError for an unknown preset, or a vision tower of another shape; FileError.
+/// Throws ConfigError for an unknown preset, FileError.
 void write_random_model(const std::filesystem::path& folder, const RandomModelOptions& options,
                         const ProgressCallback& progress = nullptr);
 

@@ -121,6 +121,39 @@ TEST(CompareTest, WarnsOfOtherDataAndRefusesOtherTasks) {
   EXPECT_THROW(compare_reports({folder / "a", folder / "b"}), FormatError);
 }
 
+TEST(PoolTest, IsTheMeanOverTheQueriesOfAll) {
+  const TemporaryFolder folder;
+  write_report(folder / "a", report_with("coco", {0, 9, 9, 9}));
+  write_report(folder / "b", report_with("coco", {0, 0}));
+  const TaskReport pooled = pool_reports({folder / "a", folder / "b"});
+  const Metric* const recall = pooled.find("image_retrieval_recall@1");
+  ASSERT_NE(recall, nullptr);
+  EXPECT_NEAR(recall->value, 50, 1e-9);  // three of six, not the mean of 25 and 100
+  ASSERT_TRUE(recall->interval);
+  EXPECT_LT(recall->interval->low, 50);
+  EXPECT_GT(recall->interval->high, 50);
+  EXPECT_EQ(pooled.per_query.at("image_retrieval_recall@1").size(), 6u);
+  // It is a report that can be pooled and compared again.
+  write_report(folder / "pooled", pooled);
+  EXPECT_NO_THROW(compare_reports({folder / "pooled", folder / "pooled"}));
+}
+
+TEST(PoolTest, RefusesWhatIsNotOfOneKind) {
+  const TemporaryFolder folder;
+  write_report(folder / "a", report_with("coco", {0, 9}));
+  TaskReport other = report_with("coco", {0, 9});
+  other.system["model"] = "another";
+  write_report(folder / "system", other);
+  write_report(folder / "task", report_with("flickr30k", {0, 9}));
+  write_report(folder / "bare", report_with("coco", {0, 9}));
+  std::filesystem::remove(folder / "bare/per_query.json");
+  EXPECT_THROW(pool_reports({folder / "a"}), InputError);
+  EXPECT_THROW(pool_reports({folder / "a", folder / "system"}), InputError);
+  EXPECT_THROW(pool_reports({folder / "a", folder / "task"}), InputError);
+  EXPECT_THROW(pool_reports({folder / "a", folder / "bare"}), InputError);
+  EXPECT_THROW(pool_reports({folder / "bare", folder / "bare"}), InputError);
+}
+
 TEST(PromptsTest, AreReadFromAList) {
   const TemporaryFolder folder;
   write_file(folder / "p.json", R"([{"name": "a", "text": "<sent>!", "image": "<image>!"}])");

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/model/clip.h"
@@ -213,38 +212,6 @@ TEST(Presets, KnownNamesAreListedForAnUnknownOne) {
                  "there is no preset '8b', expected one of tiny, 1b, e5v-8b, shapes-mini, "
                  "shapes-mini-clip");
   }
-}
-
-TEST(RandomModel, AMiniatureTakesAClipsTower) {
-  TemporaryFolder folder;
-  write_file(folder / "words.txt", "a red disc\n");
-  const std::filesystem::path clip = folder / "clip", model = folder / "model";
-  write_random_model(clip,
-                     {.preset = "shapes-mini-clip", .seed = 1, .texts = folder / "words.txt"});
-  RandomModelOptions options{.preset = "shapes-mini",
-                             .seed = 2,
-                             .texts = folder / "words.txt",
-                             .vision_tower = clip,
-                             .dtype = DType::F32};
-  write_random_model(model, options);
-  const Checkpoint from = Checkpoint::open(clip), made = Checkpoint::open(model);
-  int taken = 0;
-  for (const std::string& name : made.names()) {
-    if (!name.starts_with("vision_tower.")) continue;
-    EXPECT_EQ(values_of(made, name), values_of(from, name.substr(13))) << name;
-    ++taken;
-  }
-  EXPECT_EQ(taken, 4 * 16 + 7);  // layers; class, patches, positions, two norms of two
-  EXPECT_NO_THROW(load_model(model));
-
-  options.preset = "tiny";
-  options.texts = "";
-  EXPECT_THROW(write_random_model(folder / "tiny", options), ConfigError);
-  options.preset = "shapes-mini";
-  options.texts = folder / "words.txt";
-  options.vision_tower = model;  // has no tower under CLIP's names
-  EXPECT_THROW(write_random_model(folder / "other", options), FormatError);
-  EXPECT_FALSE(std::filesystem::exists(folder / "other"));
 }
 
 }  // namespace
