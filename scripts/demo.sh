@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to embeddings: installs the packages that are missing, builds the program, makes a
-# miniature model, and embeds the pictures and captions of examples/ with it.
+# From nothing to a search of pictures: installs the packages that are missing, builds the program,
+# draws a gallery of 300 pictures that the built-in model has never seen, and finds some of them by
+# words, by a picture, and by a picture changed by words.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,28 +9,41 @@ scripts/build.sh
 e5v=build/release/e5v
 demo=build/demo
 
-if [ ! -e "$demo/model/config.json" ]; then
-  echo "--- a miniature model"
-  rm -rf "$demo/model"
-  mkdir -p "$demo"
-  "$e5v" random-model --preset tiny --seed 1 --output "$demo/model"
+echo
+echo "--- a gallery of 300 pictures of a small world"
+if [ ! -e "$demo/gallery" ]; then
+  "$e5v" shapes --split test --seed 5 --scenes 300 --parts rand --output "$demo/gallery"
 fi
-"$e5v" inspect "$demo/model"
+pictures=$demo/gallery/rand/images
 
-echo "--- what it sees of a picture"
-"$e5v" preprocess --model "$demo/model" --image examples/pictures/sunset.jpg \
-  --output "$demo/tiles.npy"
+echo "--- indexed by the built-in model (models/shapes-mini)"
+"$e5v" index "$pictures" --collection "$demo/collection"
 
-echo "--- embedding the pictures and captions of examples/items.jsonl"
-"$e5v" embed --model "$demo/model" --input examples/items.jsonl --output "$demo/items.npy"
+# find NAME OPTION...: prints the best five and writes a page with twelve.
+find_pictures() {
+  "$e5v" search --collection "$demo/collection" -k 5 "${@:2}"
+  "$e5v" search --collection "$demo/collection" -k 12 --html "$demo/$1.html" --quiet "${@:2}"
+}
+words="a large red star left of a small blue ring on a white background"
+picture=$pictures/000007.png
+change="make the background black"
 
-echo "--- how similar they are to it"
-"$e5v" similarity --model "$demo/model" "The sun goes down over the sea." \
-  "Snow lies on the peak of a mountain." examples/pictures/sunset.jpg \
-  examples/pictures/mountains.webp
+echo
+echo "--- by words: $words"
+find_pictures words "$words"
+echo
+echo "--- by a picture: $picture"
+find_pictures picture --image "$picture"
+echo
+echo "--- by a picture and words: $picture, \"$change\""
+find_pictures composed --image "$picture" "$change"
 
-cat <<'TEXT'
+cat <<TEXT
 
-The weights of this model are RANDOM: every step above is the real one, but the similarities mean
-nothing. For a trained model: e5v pull royokong/e5-v, and give the folder it prints as --model.
+The pictures: file://$PWD/$demo/words.html, picture.html and composed.html beside it.
+
+The built-in model knows nothing but this world. For real pictures:
+  e5v pull royokong/e5-v               # 16.7 GB; prints the folder
+  e5v index ~/Pictures --collection pictures --model FOLDER
+  e5v search --collection pictures "a dog in the snow"
 TEXT

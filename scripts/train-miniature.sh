@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# From nothing to a miniature E5-V: draws the world of shapes, trains a language model on it, aligns
-# a vision tower with that through pictures, and tunes the whole on triplets of texts alone. Stages
-# that are done are not done again; one that was interrupted goes on where it was.
+# From nothing to a miniature E5-V: draws the world of shapes, trains a language model on it and a
+# CLIP beside it, aligns CLIP's vision tower with the language model through pictures, and tunes the
+# whole on triplets of texts alone. Beside it what it is compared with: the CLIP, SEARLE's network on
+# it, and the same model tuned on pictures and captions. Stages that are done are not done again; one
+# that was interrupted goes on where it was. Two stages run at a time, each on one core: the same
+# weights come out on every machine that rounds alike.
 #
 #   scripts/train-miniature.sh                       into build/miniature
 #   scripts/train-miniature.sh --output DIR
@@ -35,28 +38,64 @@ draw() {
 stage() {
   [ ! -e "$output/$1/loss.svg" ] || return 0
   echo "--- $1"
+  local limit=()
+  [ "$steps" = 0 ] || limit=(--max-steps "$steps")
   "$e5v" train --recipe "recipes/shapes/$1.json" --model "$2" --data "$3" --eval-data "$4" \
-    --max-steps "$steps" --output "$output/$1" --resume
+    "${limit[@]}" --threads 1 --output "$output/$1" --resume
 }
 
 echo "--- the world"
 draw texts --split train --seed 1 --scenes "$text_scenes" --parts conversations --parts triplets
 draw pictures --split train --seed 2 --scenes "$picture_scenes" --parts rand --parts conversations
-draw val --split val --scenes 300
-
-val=$data/val-conversations
+draw val --split val --scenes 400 --parts rand --parts hard --parts composed --parts triplets
 draw val-conversations --split val --scenes 500 --parts rand --parts conversations
+val=$data/val-conversations
+words=$data/texts/words.txt
+
 [ -e "$output/0-nothing" ] ||
-  "$e5v" random-model --preset shapes-mini --texts "$data/texts/words.txt" --output "$output/0-nothing"
+  "$e5v" random-model --preset shapes-mini --texts "$words" --output "$output/0-nothing"
+[ -e "$output/0-clip" ] ||
+  "$e5v" random-model --preset shapes-mini-clip --texts "$words" --dtype fp32 --output "$output/0-clip"
 
-stage 1-language "$output/0-nothing" "$data/texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
-stage 2-alignment "$output/1-language/model" "$data/pictures/picture_conversations.jsonl" \
-  "$val/picture_conversations.jsonl"
-stage 3-texts "$output/2-alignment/model" "$data/texts/triplets.csv" "$data/val/triplets.csv"
-stage 3-pictures "$output/2-alignment/model" "$data/pictures/picture_captions.jsonl" \
+clip() {
+  stage clip "$output/0-clip" "$data/pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
+  if [ ! -e "$output/phi/loss.svg" ]; then
+    echo "--- phi"
+    local limit=()
+    [ "$steps" = 0 ] || limit=(--max-steps "$steps")
+    "$e5v" train-phi --model "$output/clip/model" --data "$data/pictures/rand/images" \
+      --concepts recipes/shapes/concepts.txt --epochs 10 --learning-rate 0.001 \
+      "${limit[@]}" --threads 1 --output "$output/phi" --resume
+  fi
+}
+language() {
+  stage 1-language "$output/0-nothing" "$data/texts/text_conversations.jsonl" \
+    "$val/text_conversations.jsonl"
+  stage 2-language "$output/1-language/model" "$data/texts/text_conversations.jsonl" \
+    "$val/text_conversations.jsonl"
+}
+clip &
+beside=$!
+trap 'kill $beside 2>/dev/null || true' EXIT
+language
+wait $beside
+
+[ -e "$output/3-joined" ] ||
+  "$e5v" merge --model "$output/2-language/model" --vision-tower "$output/clip/model" \
+    --output "$output/3-joined"
+# Descriptions and questions, and the words of each picture.
+for part in pictures val-conversations; do
+  [ -e "$data/$part/alignment.jsonl" ] || {
+    cat "$data/$part/picture_conversations.jsonl" "$data/$part/picture_words.jsonl" >"$data/$part/alignment.tmp"
+    mv "$data/$part/alignment.tmp" "$data/$part/alignment.jsonl"
+  }
+done
+stage 3-alignment "$output/3-joined" "$data/pictures/alignment.jsonl" "$val/alignment.jsonl"
+
+stage 4-texts "$output/3-alignment/model" "$data/texts/triplets.csv" "$data/val/triplets.csv" &
+beside=$!
+stage 4-pictures "$output/3-alignment/model" "$data/pictures/picture_captions.jsonl" \
   "$val/picture_captions.jsonl"
-
-if [ ! -e "$output/shapes-mini" ]; then
-  "$e5v" merge --model "$output/2-alignment/model" --adapter "$output/3-texts" --output "$output/shapes-mini"
-fi
-echo "the model: $output/shapes-mini"
+wait $beside
+trap - EXIT
+echo "the model: $output/3-alignment/model, its text-only updates: $output/4-texts"

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Measures the built-in miniature and what it is compared with, on held-out scenes of three seeds, and
+# writes the report: tables with 95 % intervals, a plot of the modality gap, examples as pictures.
+#
+#   scripts/reproduce-claims.sh                       of models/, into build/claims
+#   scripts/reproduce-claims.sh --models DIR --split val --output DIR
+#
+# DIR has shapes-mini, shapes-mini-texts and shapes-mini-pictures (adapters of it), shapes-mini-clip
+# with phi.safetensors in it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+models=models
+split=test
+output=build/claims
+seeds="11 12 13"
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --models) models=$2 ;;
+    --split) split=$2 ;;
+    --output) output=$2 ;;
+    --seeds) seeds=$2 ;;
+    *) echo "reproduce-claims.sh: unknown option $1; expected --models, --split, --output or --seeds" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+e5v=build/release/e5v
+[ -x "$e5v" ] || scripts/build.sh
+mini=$models/shapes-mini
+clip=$models/shapes-mini-clip
+
+for seed in $seeds; do
+  [ -e "$output/data/$seed" ] ||
+    "$e5v" shapes --split "$split" --seed "$seed" --scenes 1000 --parts rand --parts hard --output "$output/data/$seed" --quiet
+  [ -e "$output/data/$seed-composed" ] ||
+    "$e5v" shapes --split "$split" --seed "$seed" --scenes 200 --parts composed --output "$output/data/$seed-composed" --quiet
+done
+
+# measure NAME TASK PART OPTION...: one report a seed, pooled into $output/NAME/PART.
+measure() {
+  local name=$1 task=$2 part=$3 seed folder reports=()
+  shift 3
+  for seed in $seeds; do
+    folder=$output/data/$seed/$part
+    [ "$part" != composed ] || folder=$output/data/$seed-composed/composed
+    [ "$part" = composed ] || set -- "$@" --images "$folder/images"
+    local data=$folder
+    [ "$part" = composed ] || data=$folder/dataset.json
+    "$e5v" eval "$task" --data "$data" --split "$split" --output "$output/$name/$part-$seed" --quiet \
+      --no-cached "$@" >"$output/log" || { cat "$output/log" >&2; return 1; }
+    reports+=("$output/$name/$part-$seed")
+  done
+  "$e5v" eval pool "${reports[@]}" --output "$output/$name/$part" --quiet >/dev/null
+}
+have() { [ -e "$models/$1" ]; }
+
+for part in rand hard; do
+  echo "--- $part"
+  measure prompts prompts $part --prompts-task retrieval --prompts recipes/shapes/prompts.json --model "$mini"
+  measure prompt retrieval $part --model "$mini"
+  ! have shapes-mini-clip || measure clip retrieval $part --system clip --model "$clip"
+  for tuned in texts pictures; do
+    ! have "shapes-mini-$tuned" ||
+      measure $tuned retrieval $part --model "$mini" --adapter "$models/shapes-mini-$tuned"
+  done
+done
+echo "--- composed"
+measure prompts prompts composed --prompts-task cirr --prompts recipes/shapes/composed_prompts.json --model "$mini"
+measure prompt cirr composed --model "$mini"
+for tuned in texts pictures; do
+  ! have "shapes-mini-$tuned" ||
+    measure $tuned cirr composed --model "$mini" --adapter "$models/shapes-mini-$tuned"
+done
+if have shapes-mini-clip; then
+  for composition in image text sum; do
+    measure "clip-$composition" cirr composed --system clip --model "$clip" --composition $composition
+  done
+  measure searle cirr composed --system searle --model "$clip" --phi "$clip/phi.safetensors"
+fi
