@@ -28,7 +28,7 @@ th{color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:le
 svg text{fill:var(--soft);font-size:11px}.key i{display:inline-block;width:10px;height:10px;border-radius:5px;margin:0 4px 0 12px}
 .query{border-top:1px solid var(--line);padding:12px 0;display:flex;gap:14px;align-items:flex-start}
 .asked{flex:0 0 200px}.asked img{display:block}.found{display:flex;flex-wrap:wrap;gap:10px}
-.item{width:148px;font-size:12px;color:var(--soft)}.item .box{border:2px solid var(--line);min-height:60px;display:flex;align-items:center;justify-content:center;background:var(--wash);padding:2px;overflow-wrap:anywhere;color:var(--ink)}
+.item{width:128px;font-size:12px;color:var(--soft)}.item .box{border:2px solid var(--line);min-height:60px;display:flex;align-items:center;justify-content:center;background:var(--wash);padding:2px;overflow-wrap:anywhere;color:var(--ink)}
 .item.right .box{border-color:var(--good)}.item.missed .box{border:2px dashed var(--good)}.item b{color:var(--good)}img{max-width:100%;height:auto}
 )";
 
@@ -131,10 +131,13 @@ class HtmlPage {
           "<text x={} y={:.1f} text-anchor=end>{:.0f}</text>",
           kLeft, kWidth - 10, y(share), y(share), kLeft - 6, y(share) + 4, 100 * share));
     }
-    for (double k = 1; k <= static_cast<double>(largest) * 1.0001; k *= 10) {
-      add(fmt::format("<text x={:.1f} y={} text-anchor=middle>{:.0f}</text>", x(k), kHeight - 8,
+    const auto label = [&](double k, const char* anchor) {
+      add(fmt::format("<text x={:.1f} y={} text-anchor={}>{:.0f}</text>", x(k), kHeight - 8, anchor,
                       k));
-    }
+    };
+    const auto last = static_cast<double>(largest);
+    for (double k = 1; k <= last / 2; k *= 10) label(k, "middle");
+    label(last, "end");
     add(
         fmt::format("<polyline points='{}' fill=none stroke='var(--a)' stroke-width=2 />"
                     "</svg><figcaption>{}: share (%) within the first k</figcaption></figure>",
@@ -231,11 +234,8 @@ std::string results_html(const TaskReport& report) {
                   "<meta name=viewport content='width=device-width'>"
                   "<title>{}</title><style>{}</style><h1>{}</h1><p class=soft>",
                   escape(report.task), kStyle, escape(report.task)));
-  for (const auto& [key, value] : report.system.items()) {
-    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (!text.empty()) page.add(escape(fmt::format("{}: {} · ", key, text)));
-  }
-  page.add(escape(report.data.dump()) + "</p>");
+  page.add(fmt::format("{}<br>{}</p>", escape(fields_line(report.system, " · ")),
+                       escape(fields_line(report.data, " · "))));
   if (!report.skipped.empty()) {
     page.add(
         fmt::format("<p class=note><b>Partial.</b> {} items could not be evaluated; the figures "
@@ -243,6 +243,7 @@ std::string results_html(const TaskReport& report) {
                     report.skipped.size()));
   }
   page.add_figures(report);
+  page.add(fmt::format("<p class=soft>{}</p>", escape(note_on_published_figures(report))));
   if (!report.histograms.empty()) {
     page.add("<h2>How far down the right answer stands</h2><div class=plots>");
     for (const RankHistogram& histogram : report.histograms) page.add_recall_curve(histogram);

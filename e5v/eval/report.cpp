@@ -1,5 +1,7 @@
 #include "e5v/eval/report.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <system_error>
@@ -25,13 +27,15 @@ std::string shown(double value) {
   return std::isfinite(value) ? fmt::format("{:.2f}", value) : "not defined";
 }
 
-std::string system_line(const Json& system) {
-  std::string line;
-  for (const auto& [key, value] : system.items()) {
+void add_fields(const Json& fields, const std::string& prefix, std::vector<std::string>& shown) {
+  for (const auto& [key, value] : fields.items()) {
+    if (value.is_object()) {
+      add_fields(value, prefix + key + " ", shown);
+      continue;
+    }
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (!text.empty()) line += fmt::format("{}{}: {}", line.empty() ? "" : ", ", key, text);
+    if (!text.empty()) shown.push_back(fmt::format("{}{}: {}", prefix, key, text));
   }
-  return line;
 }
 
 }  // namespace
@@ -46,6 +50,17 @@ void prepare_report_folder(const fs::path& folder) {
   const fs::path probe = folder / ".e5v-write-test";
   write_file(probe, "");
   fs::remove(probe, error);
+}
+
+std::string fields_line(const Json& fields, std::string_view separator) {
+  std::vector<std::string> shown;
+  add_fields(fields, "", shown);
+  return fmt::format("{}", fmt::join(shown, separator));
+}
+
+std::string note_on_published_figures(const TaskReport& report) {
+  if (report.task != "cirr" || published_figures(report.task).empty()) return "";
+  return "The paper's figures are of the hidden test split, measured by CIRR's server.";
 }
 
 Json results_json(const TaskReport& report) {
@@ -76,7 +91,8 @@ std::string results_markdown(const TaskReport& report) {
         "rest.\n\n",
         report.skipped.size());
   }
-  text += fmt::format("- {}\n- data: {}\n\n", system_line(report.system), report.data.dump());
+  text += fmt::format("- {}\n- data: {}\n\n", fields_line(report.system, ", "),
+                      fields_line(report.data, ", "));
   text += "| metric | measured | 95 % interval |";
   for (const PublishedFigures& figures : published)
     text += fmt::format(" {} (paper) |", figures.system);
@@ -94,8 +110,8 @@ std::string results_markdown(const TaskReport& report) {
     }
     text += "\n";
   }
-  if (report.task == "cirr" && !published.empty()) {
-    text += "\nThe paper's figures are of the hidden test split, measured by CIRR's server.\n";
+  if (const std::string note = note_on_published_figures(report); !note.empty()) {
+    text += "\n" + note + "\n";
   }
   if (!report.skipped.empty()) {
     text += "\n## Left out\n\n";

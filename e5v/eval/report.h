@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/eval/task_report.h"
@@ -18,6 +19,13 @@ void write_report(const std::filesystem::path& folder, const TaskReport& report)
 /// results.json: task, system, data, metrics {name: {value, low, high}}, partial, skipped,
 /// published {system: {name: value}}.
 Json results_json(const TaskReport& report);
+
+/// Fields of a JSON object for people, nested ones behind the name of what they are in:
+/// "split: val, dress queries: 2017". Empty texts are left out.
+std::string fields_line(const Json& fields, std::string_view separator);
+
+/// What is to be known about the paper's figures of the task, one sentence; mostly "".
+std::string note_on_published_figures(const TaskReport& report);
 
 /// The same for people: a table with the paper's figures beside.
 std::string results_markdown(const TaskReport& report);

@@ -47,6 +47,15 @@ TEST(ReportTest, EveryPublishedTableHasE5vFirst) {
   EXPECT_TRUE(published_figures("gap").empty());
 }
 
+TEST(ReportTest, FieldsAreWrittenForPeople) {
+  const Json fields = {{"model", "m"},
+                       {"empty", ""},
+                       {"queries", 3},
+                       {"categories", {{"dress", {{"queries", 2}}}}}};
+  EXPECT_EQ(fields_line(fields, ", "), "categories dress queries: 2, model: m, queries: 3");
+  EXPECT_EQ(fields_line(Json::object(), ", "), "");
+}
+
 TEST(ReportTest, APartialReportSaysSoEverywhere) {
   TaskReport report = report_with("coco", {0, 1});
   report.skipped = {"a.jpg"};
