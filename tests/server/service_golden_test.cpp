@@ -13,6 +13,7 @@
 
 #include "e5v/base/file.h"
 #include "e5v/hub/digest.h"
+#include "e5v/server/base64.h"
 #include "tests/support/temporary_folder.h"
 
 namespace e5v {
