@@ -1,4 +1,5 @@
-// What collection.cpp, collection_search.cpp and collection_upkeep.cpp share; nobody else includes it.
+// What collection.cpp, collection_search.cpp and collection_upkeep.cpp share; nobody else includes
+// it.
 #pragma once
 
 #include <filesystem>

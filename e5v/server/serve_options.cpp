@@ -1,5 +1,7 @@
 #include "e5v/server/serve_options.h"
 
+#include <algorithm>
+
 #include "e5v/base/error.h"
 
 namespace e5v {
@@ -38,6 +40,8 @@ HttpServerOptions ServeOptions::http() const {
   return {.host = host,
           .port = static_cast<int>(port),
           .max_body_bytes = static_cast<size_t>(max_body_mb) << 20,
+          .max_total_body_bytes = static_cast<size_t>(std::max<int64_t>(256, 4 * max_body_mb))
+                                  << 20,
           .max_connections = static_cast<size_t>(max_connections)};
 }
 

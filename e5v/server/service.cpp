@@ -69,7 +69,17 @@ std::string sha256(std::string_view text) {
   return digest.finish();
 }
 
-Json parse_body(const HttpCall& call) { return parse_json(call.body, "body"); }
+Json parse_body(const HttpCall& call) {
+  // A value takes 16 bytes once it is parsed, were it "0" in the text: those are counted first.
+  constexpr int64_t kMaxValues = 8'000'000;
+  const auto num_values = std::count_if(call.body.begin(), call.body.end(),
+                                        [](char c) { return c == ',' || c == '[' || c == '{'; });
+  if (num_values > kMaxValues) {
+    throw InputError(
+        fmt::format("the body has {} values, at most {} are taken", num_values, kMaxValues));
+  }
+  return parse_json(call.body, "body");
+}
 
 Service::Service(ServeOptions options, Logger& log) : options_(std::move(options)), log_(log) {
   limits_.max_image_bytes = static_cast<size_t>(options_.max_image_mb) << 20;
@@ -102,7 +112,8 @@ void Service::start(std::unique_ptr<Embedder> embedder, std::unique_ptr<Collecti
 }
 
 HttpAnswer Service::refusal(int status, const std::string& message) {
-  return error_answer(status, message, "invalid_request_error", "bad_request");
+  return status >= 500 ? error_answer(status, message, "server_error", "overloaded")
+                       : error_answer(status, message, "invalid_request_error", "bad_request");
 }
 
 /// A page of another site may have made its own name resolve to this machine: only names that are

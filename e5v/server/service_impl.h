@@ -15,7 +15,7 @@ namespace e5v {
 HttpAnswer json_answer(const Json& json, int status = 200);
 HttpAnswer error_answer(int status, std::string_view message, std::string_view type,
                         std::string_view code);
-/// Throws FormatError where the body is no JSON.
+/// Throws FormatError where the body is no JSON, InputError where it has millions of values.
 Json parse_body(const HttpCall& call);
 /// In hexadecimal digits.
 std::string sha256(std::string_view text);

@@ -1,4 +1,5 @@
-// A picture's bytes, up to the tiles that the model sees. The first byte chooses what is done with them.
+// A picture's bytes, up to the tiles that the model sees. The first byte chooses what is done with
+// them.
 #include <cstdint>
 #include <cstdlib>
 #include <span>
