@@ -1,13 +1,15 @@
-// Clients for a running `e5v serve`: how many requests it answers, how soon, and whether each answer is the right one.
-// benchmarks/server/run.sh starts a server and runs every mode.
+// Clients for a running `e5v serve`: how many requests it answers, how soon, and whether each
+// answer is the right one. benchmarks/server/run.sh starts a server and runs every mode.
 //
-//   server_load --port 8080 throughput --texts texts.txt --vectors texts.npy    each line once, one a request
-//   server_load --port 8080 search     --texts texts.txt --requests 500         /v1/search, one at a time
-//   server_load --port 8080 fairness   --texts texts.txt                        single texts beside one big batch
-//   server_load --port 8080 soak       --texts texts.txt --vectors texts.npy --seconds 600 --pid PID
+//   server_load --port 8080 throughput --texts texts.txt --vectors texts.npy    each line once, one
+//   a request server_load --port 8080 search     --texts texts.txt --requests 500 /v1/search, one
+//   at a time server_load --port 8080 fairness   --texts texts.txt                        single
+//   texts beside one big batch server_load --port 8080 soak       --texts texts.txt --vectors
+//   texts.npy --seconds 600 --pid PID
 //
-// texts.npy are the vectors of texts.txt by `e5v embed`: every answer is compared with its text's. Prints one JSON object;
-// the exit status is 1 if an answer was wrong, missing, or an error other than 429.
+// texts.npy are the vectors of texts.txt by `e5v embed`: every answer is compared with its text's.
+// Prints one JSON object; the exit status is 1 if an answer was wrong, missing, or an error other
+// than 429.
 
 #include <httplib.h>
 
@@ -53,7 +55,7 @@ struct Options {
 /// What was seen of all requests of a run.
 struct Tally {
   std::mutex mutex;
-  std::vector<double> latencies;  // of those answered with 200
+  std::vector<double> latencies;    // of those answered with 200
   std::map<int, int64_t> statuses;  // 0: no answer
   int64_t num_wrong = 0;
 
@@ -144,8 +146,8 @@ int ask(httplib::Client& client, const Texts& texts, std::span<const size_t> lin
     const Json json = Json::parse(answer->body, nullptr, false);
     right = json.is_object() && json.contains("data") && json["data"].size() == lines.size();
     for (size_t i = 0; right && i < lines.size(); ++i) {
-      right = json["data"][i]["index"] == i &&
-              texts.is_right(lines[i], json["data"][i]["embedding"]);
+      right =
+          json["data"][i]["index"] == i && texts.is_right(lines[i], json["data"][i]["embedding"]);
     }
   }
   tally.add(status, latency, right);
@@ -189,7 +191,8 @@ Json search(const Options& options, const Texts& texts, Tally& tally) {
   return tally_json(tally, seconds_since(start));
 }
 
-/// One client asks for single texts, first alone, then beside another that sends one big batch after the other.
+/// One client asks for single texts, first alone, then beside another that sends one big batch
+/// after the other.
 Json fairness(const Options& options, const Texts& texts, Tally& tally) {
   const auto singles = [&](Tally& seen) {
     httplib::Client client = client_of(options);
@@ -229,8 +232,8 @@ double resident_mib(int pid) {
   return resident * 4096 / (1 << 20);
 }
 
-/// More clients than the queue has places, until the time is over. A client that is told to come again does so after a
-/// moment, as Retry-After asks for, only sooner: the queue stays full.
+/// More clients than the queue has places, until the time is over. A client that is told to come
+/// again does so after a moment, as Retry-After asks for, only sooner: the queue stays full.
 Json soak(const Options& options, const Texts& texts, Tally& tally) {
   const auto start = Clock::now();
   std::vector<std::pair<double, double>> memory;  // seconds, MiB
@@ -275,8 +278,8 @@ int run(int argc, char** argv) {
   CLI::App app("Clients for a running e5v serve");
   app.add_option("--port", options.port);
   std::map<CLI::App*, Json (*)(const Options&, const Texts&, Tally&)> modes;
-  for (const auto& [name, function] :
-       std::initializer_list<std::pair<const char*, Json (*)(const Options&, const Texts&, Tally&)>>{
+  for (const auto& [name, function] : std::initializer_list<
+           std::pair<const char*, Json (*)(const Options&, const Texts&, Tally&)>>{
            {"throughput", throughput},
            {"search", search},
            {"fairness", fairness},
