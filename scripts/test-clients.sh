@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-e5v=build/release/e5v
+e5v=$(realpath "${E5V:-build/release/e5v}")
 work=build/clients
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   echo "test-clients.sh: skipped, node and npm are not here"

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-e5v=build/release/e5v
+e5v=$(realpath "${E5V:-build/release/e5v}")
 work=build/page
 chromium=$(command -v chromium || true)
 if ! command -v node >/dev/null || ! command -v npm >/dev/null || [ -z "$chromium" ]; then

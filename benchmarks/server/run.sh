@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-e5v=build/release/e5v
+e5v=$(realpath "${E5V:-build/release/e5v}")
 load=build/release/server_load
 work=build/server-bench
 model=${MODEL:-$work/tiny}
