@@ -141,6 +141,8 @@ await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }
 await pictures();
 await shot("dark");
 await page.setViewport({ width: 390, height: 844, isMobile: true });
+await results();  // a phone's page is loaded anew, and its address says what was searched for
+await pictures();
 await shot("phone-dark");
 await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
 await shot("phone");

@@ -166,17 +166,18 @@ TEST_F(HostileClientsGoldenTest, EveryAddressAnswersWrongTypesAndHugeNumbersWith
   start();
   const std::vector<std::pair<const char*, std::vector<const char*>>> bodies = {
       {"/v1/embeddings",
-       {R"([])", R"("a")", R"(null)", R"({"input": {}})", R"({"input": [[]]})", R"({"input": [null]})",
-        R"({"input": [-1]})", R"({"input": [18446744073709551616]})", R"({"input": [1.5]})",
-        R"({"input": "a", "dimensions": 99999999999999999999})",
+       {R"([])", R"("a")", R"(null)", R"({"input": {}})", R"({"input": [[]]})",
+        R"({"input": [null]})", R"({"input": [-1]})", R"({"input": [18446744073709551616]})",
+        R"({"input": [1.5]})", R"({"input": "a", "dimensions": 99999999999999999999})",
         R"({"input": "a", "dimensions": -1})", R"({"input": "a", "dimensions": 1e308})",
         R"({"input": "a", "dimensions": "8"})", R"({"input": "a", "encoding_format": 7})",
         R"({"input": "a", "prompt_name": []})", R"({"messages": [{"role": 1}]})",
         R"({"messages": {"role": "user"}})", R"({"input": [{"image": {"url": 5}}]})"}},
       {"/v2/embed",
        {R"({"texts": "a"})", R"({"texts": [1]})", R"({"texts": []})",
-        R"({"texts": ["a"], "output_dimension": 1e30})", R"({"texts": ["a"], "embedding_types": [[]]})",
-        R"({"images": [{}]})", R"({"inputs": [{"content": {"type": "text"}}]})"}},
+        R"({"texts": ["a"], "output_dimension": 1e30})",
+        R"({"texts": ["a"], "embedding_types": [[]]})", R"({"images": [{}]})",
+        R"({"inputs": [{"content": {"type": "text"}}]})"}},
       {"/v1/multimodalembeddings",
        {R"({"inputs": {}})", R"({"inputs": [[]]})", R"({"inputs": [{"content": [{"type": {}}]}]})",
         R"({"inputs": [{"content": [{"type": "image_url", "image_url": 3}]}]})",
@@ -192,8 +193,9 @@ TEST_F(HostileClientsGoldenTest, EveryAddressAnswersWrongTypesAndHugeNumbersWith
         R"({"text": "a", "where": "path = '"})", R"({"item": "1"})", R"({"item": 1e18})",
         R"({"text": "a", "plus": "b"})", R"({"text": "a", "plus": [[]]})", R"({"image": "?"})"}},
       {"/v1/index",
-       {R"({"documents": {}})", R"({"documents": [5]})", R"({"documents": [{"id": 5, "text": "a"}]})",
-        R"({"documents": [{"id": "a"}]})", R"({"documents": [{"id": "a", "text": "b", "metadata": 5}]})",
+       {R"({"documents": {}})", R"({"documents": [5]})",
+        R"({"documents": [{"id": 5, "text": "a"}]})", R"({"documents": [{"id": "a"}]})",
+        R"({"documents": [{"id": "a", "text": "b", "metadata": 5}]})",
         R"({"documents": [{"id": "a", "text": []}]})", R"({"delete": ["1"]})", R"({"delete": 1})",
         R"({"delete": [1e300]})"}},
   };
@@ -204,8 +206,9 @@ TEST_F(HostileClientsGoldenTest, EveryAddressAnswersWrongTypesAndHugeNumbersWith
       EXPECT_EQ(answer->status, 400) << path << ' ' << body << ' ' << answer->body;
       EXPECT_NE(Json::parse(answer->body)["error"]["message"], "") << body;
     }
-    for (const std::string& body : {std::string(150'000, '['), std::string("{\"a\":") + std::string(50'000, '['),
-                                    std::string("\x00\x01", 2), std::string("{\"input\": \"a\"")}) {
+    for (const std::string& body :
+         {std::string(150'000, '['), std::string("{\"a\":") + std::string(50'000, '['),
+          std::string("\x00\x01", 2), std::string("{\"input\": \"a\"")}) {
       EXPECT_EQ(status_of(body, path), 400) << path;
     }
     // Deep, but well-formed.
@@ -236,11 +239,13 @@ TEST_F(HostileClientsGoldenTest, LongBodiesOfManyClientsDoNotFillTheMemory) {
   std::vector<std::unique_ptr<RawConnection>> held;
   for (int i = 0; i < 3; ++i) {
     held.push_back(std::make_unique<RawConnection>(port_));
-    held.back()->send("POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n");
+    held.back()->send(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n");
     held.back()->send(std::string(400'000, ' '));
   }
   int num_refused = 0;
-  for (auto& connection : held) num_refused += connection->receive().find(" 503 ") != std::string::npos;
+  for (auto& connection : held)
+    num_refused += connection->receive().find(" 503 ") != std::string::npos;
   EXPECT_GE(num_refused, 1);
   EXPECT_LT(num_refused, 3);
   // Whoever was cut off has given its place back.
@@ -300,11 +305,12 @@ TEST_F(HostileClientsGoldenTest, AWrongKeyTakesAsLongWhereverItIsWrong) {
                         .query = {},
                         .body = {},
                         .remote_address = "",
-                        .header = [&](const char* name) {
-                          return std::string(name) == "Host"        ? std::string("localhost")
-                                 : std::string(name) == "X-API-Key" ? given
-                                                                    : std::string();
-                        },
+                        .header =
+                            [&](const char* name) {
+                              return std::string(name) == "Host"        ? std::string("localhost")
+                                     : std::string(name) == "X-API-Key" ? given
+                                                                        : std::string();
+                            },
                         .client_gone = [] { return false; }};
     auto least = std::chrono::steady_clock::duration::max();
     for (int i = 0; i < 20; ++i) {
@@ -323,13 +329,15 @@ TEST_F(HostileClientsGoldenTest, AWrongKeyTakesAsLongWhereverItIsWrong) {
 TEST_F(HostileClientsGoldenTest, AddressesOfThisMachineAreNotFetched) {
   start({.allow_remote_images = {"localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1"}});
   const std::string port = std::to_string(port_);
-  for (const char* host : {"localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1", "LOCALHOST."}) {
+  for (const char* host :
+       {"localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1", "LOCALHOST."}) {
     const std::string url = std::string("http://") + host + ":" + port + "/v1/items/1/image";
     const Json answer = post("/v1/embeddings", {{"input", {{{"image", url}}}}}, 400);
     EXPECT_THAT(answer["error"]["message"].get<std::string>(), HasSubstr("public address")) << url;
   }
-  for (const char* url : {"http://example.org/a.png", "http://localhost@example.org/", "https://127.1/",
-                          "http://localhost.example.org/", "http://[::ffff:127.0.0.1]/"}) {
+  for (const char* url :
+       {"http://example.org/a.png", "http://localhost@example.org/", "https://127.1/",
+        "http://localhost.example.org/", "http://[::ffff:127.0.0.1]/"}) {
     const Json answer = post("/v1/embeddings", {{"input", {{{"image", url}}}}}, 400);
     EXPECT_THAT(answer["error"]["message"].get<std::string>(),
                 testing::AnyOf(HasSubstr("not fetched from"), HasSubstr("not a URL")))

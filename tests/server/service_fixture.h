@@ -20,7 +20,8 @@
 
 namespace e5v {
 
-inline const std::filesystem::path kModel = std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/end_to_end_tiny";
+inline const std::filesystem::path kModel =
+    std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/end_to_end_tiny";
 
 /// A connection to say anything on.
 class RawConnection {
@@ -61,8 +62,7 @@ class RawConnection {
 /// A server with the golden model and a small collection, on a port of its own.
 class ServiceFixture : public testing::Test {
  protected:
-  void start(ServeOptions options = {}, bool load = true,
-             size_t max_total_body_bytes = 64 << 20) {
+  void start(ServeOptions options = {}, bool load = true, size_t max_total_body_bytes = 64 << 20) {
     options.port = 0;
     service_ = std::make_unique<Service>(options, silent_logger());
     HttpServerOptions http = options.http();

@@ -153,8 +153,11 @@ function show_results() {
   const good = shown.filter((result) => least === 0 || result.score >= least);
   element("results").replaceChildren(...good.map((result) => result.card ??= card(result)));
   element("more").hidden = shown.length < limit || limit >= MOST_RESULTS || good.length < shown.length;
-  if (shown.length && !good.length) say(`All ${shown.length} results are below ${least.toFixed(2)}.`, "hint");
-  else if (shown.length) say(`${good.length} ${good.length === 1 ? "result" : "results"}, best first`);
+  if (shown.length && !good.length) {
+    say(`All ${shown.length} results are below ${least.toFixed(2)}; the best has ${shown[0].score.toFixed(2)}.`, "hint");
+  } else if (shown.length) {
+    say(`${good.length} ${good.length === 1 ? "result" : "results"}, best first`);
+  }
 }
 
 function search_by(result) {
