@@ -67,7 +67,7 @@ def differences(expected, got, place="$"):
         return [d for name in expected for d in differences(expected[name], got[name], f"{place}.{name}")]
     if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         return [d for i in range(len(got)) for d in differences(expected[i], got[i], f"{place}[{i}]")]
-    if isinstance(expected, str) and isinstance(got, str) and "…" in expected:
+    if isinstance(expected, str) and isinstance(got, str) and expected.endswith("…") and got.endswith("…"):
         return []
     return [] if expected == got else [f"{place}: {expected!r} in the page, {got!r} now"]
 
