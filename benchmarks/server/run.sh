@@ -70,7 +70,7 @@ for mode in "${modes[@]}"; do
       rm -rf "$work/collection"
       "$e5v" index examples/pictures --collection "$work/collection" --model "$model" --device cpu --quiet
       serve --collection "$work/collection"
-      { printf '{"documents":['; awk 'NR <= 1000 { printf "%s{\"id\":\"%d\",\"text\":\"%s\"}", NR > 1 ? "," : "", NR, $0 }' "$work/texts.txt"; printf ']}'; } |
+      { printf '{"documents":['; awk 'NR <= 1000 { printf "%s{\"id\":\"%d\",\"text\":\"%s\"}", (NR > 1 ? "," : ""), NR, $0 }' "$work/texts.txt"; printf ']}'; } |
         curl -sf "http://127.0.0.1:$port/v1/index" -H 'Content-Type: application/json' -d @- >/dev/null
       ask search
       ;;
