@@ -12,7 +12,7 @@ target_compile_options(e5v_options INTERFACE -Wall -Wextra -Wno-unused-parameter
   # A designated initializer leaves the other fields at their defaults on purpose.
   -Wno-missing-field-initializers
   # gcc 12 warns of "text" + std::string(...) without reason: https://gcc.gnu.org/PR105651
-  -Wno-restrict)
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(E5V_WERROR)
   target_compile_options(e5v_options INTERFACE -Werror)
 endif()

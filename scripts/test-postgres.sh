@@ -24,4 +24,19 @@ trap 'in_root "$bin/pg_ctl" -D "$inside/db" -m immediate stop >/dev/null 2>&1 ||
 in_root "$bin/initdb" -D "$inside/db" -U e5v --auth=trust >/dev/null
 in_root "$bin/pg_ctl" -D "$inside/db" -w -l "$inside/log" -o "-c listen_addresses='' -c unix_socket_directories=$inside" start >/dev/null
 
-E5V_TEST_POSTGRES="postgresql://e5v@/postgres?host=$data" build/release/index_test --gtest_filter='*Postgres*'
+uri="postgresql://e5v@/postgres?host=$data"
+E5V_TEST_POSTGRES=$uri build/release/index_test --gtest_filter='*Postgres*'
+
+# The program: what it finds in a collection it finds in the exported one, in the same order.
+e5v=$(realpath "${E5V:-build/release/e5v}")
+collection=$data/pictures
+"$e5v" index examples/pictures --collection "$collection" --model tests/goldens/end_to_end_tiny --device cpu --quiet
+"$e5v" collections export "$collection" --to "$uri" --quiet
+for options in "the_sun_goes_down" "--image examples/pictures/sunset.jpg" "in_winter --image examples/pictures/sunset.jpg" \
+  "a_house -k 2" "a_house --minus snow --weight 2" "a_house --min-score 0.05" "a_house --where size>5000"; do
+  # shellcheck disable=SC2086
+  diff <("$e5v" search --collection "$collection" $options --device cpu) \
+    <("$e5v" search --collection "$uri" $options --device cpu) ||
+    { echo "test-postgres.sh: '$options' finds something else in PostgreSQL" >&2 && exit 1; }
+done
+echo "PostgreSQL finds what the collection finds"

@@ -24,6 +24,7 @@ struct CollectionsCommand {
 };
 
 std::string megabytes(uint64_t bytes) {
+  if (bytes < 1'000'000) return fmt::format("{} kB", (bytes + 999) / 1000);
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 

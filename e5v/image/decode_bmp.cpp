@@ -214,7 +214,9 @@ DecodedImage decode_bmp(const EncodedImage& encoded) {
   encoded.check_size(header.size);
   if (header.pixels_at > encoded.size()) bytes.throw_truncated();
 
-  const auto target_row = [&](int64_t y) { return header.top_down ? y : height - 1 - y; };
+  const auto target_row = [&, height = height](int64_t y) {
+    return header.top_down ? y : height - 1 - y;
+  };
   if (header.compression == kRle8 || header.compression == kRle4) {
     const std::vector<uint8_t> indices = expand_runs(bytes, header);
     if (indices.size() < static_cast<size_t>(height * width)) {

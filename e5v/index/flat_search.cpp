@@ -11,6 +11,10 @@ namespace {
 
 /// Rows whose scores are estimated at a time: the estimates stay in the cache.
 constexpr int64_t kBlockRows = 16384;
+/// Candidates that are scored exactly at a time.
+constexpr size_t kExactRows = 256;
+/// Below this many products threads cost more than they save.
+constexpr size_t kMinProductsOfThreads = 1 << 16;
 
 float rounded_up(double value) {
   const auto nearest = static_cast<float>(value);
@@ -45,9 +49,9 @@ class Candidates {
     if (estimates_.size() > 4 * k_ + 4096) prune();
   }
 
-  const std::vector<Estimate>& finish() {
+  std::vector<Estimate> finish() {
     prune();
-    return estimates_;
+    return std::move(estimates_);
   }
 
  private:
@@ -102,6 +106,35 @@ void QuantizedRows::append(std::span<const float> rows) {
   }
 }
 
+namespace {
+
+/// Exact scores of the candidates, the most promising first, until no other can be among the best.
+std::vector<ScoredRow> best_of(const FlatRows& rows, std::span<const float> query,
+                               std::vector<Estimate> candidates, int64_t k, double min_score) {
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Estimate& a, const Estimate& b) { return a.high > b.high; });
+  std::vector<ScoredRow> best;
+  for (size_t done = 0; done < candidates.size();) {
+    // So far `best` holds fewer than k, or its last is what others have to reach.
+    const bool is_full = static_cast<int64_t>(best.size()) == k;
+    if (is_full && candidates[done].high < best.back().score) break;
+    const size_t count = std::min(kExactRows, candidates.size() - done);
+    best.resize(best.size() + count);
+    ScoredRow* scored = best.data() + best.size() - count;
+#pragma omp parallel for if (count * query.size() > kMinProductsOfThreads)
+    for (size_t i = 0; i < count; ++i) {
+      const int64_t row = candidates[done + i].row;
+      const std::span<const float> values(rows.data + row * rows.dimensions, query.size());
+      scored[i] = {row, rows.ids[row], exact_dot(values, query)};
+    }
+    done += count;
+    keep_best(best, k, min_score);
+  }
+  return best;
+}
+
+}  // namespace
+
 std::vector<ScoredRow> flat_search(const FlatRows& rows, std::span<const float> query, int64_t k,
                                    double min_score) {
   E5V_ASSERT(static_cast<int64_t>(query.size()) == rows.dimensions);
@@ -136,13 +169,7 @@ std::vector<ScoredRow> flat_search(const FlatRows& rows, std::span<const float> 
     }
   }
 
-  std::vector<ScoredRow> best;
-  for (const Estimate& candidate : candidates.finish()) {
-    const std::span<const float> row(rows.data + candidate.row * size, static_cast<size_t>(size));
-    best.push_back({candidate.row, rows.ids[candidate.row], exact_dot(row, query)});
-  }
-  keep_best(best, k, min_score);
-  return best;
+  return best_of(rows, query, candidates.finish(), k, min_score);
 }
 
 }  // namespace e5v

@@ -269,7 +269,10 @@ void Updater::finish(std::span<const float> vector, const std::string& problem) 
 /// What becomes of a finished entry.
 void Updater::collect(Entry& entry) {
   ++num_done_;
-  const auto skip = [&](const std::string& reason) {
+  const auto skip = [&](std::string reason) {
+    // Errors begin with the path, which stands beside the reason already.
+    const std::string place = printable(entry.file.path.native(), 4096) + ": ";
+    if (reason.starts_with(place)) reason.erase(0, place.size());
     SkippedFile file{entry.file.path.native(), entry.file.size, entry.file.mtime_ns, reason};
     report_.skipped.push_back(file);
     changes_.skipped.push_back(std::move(file));

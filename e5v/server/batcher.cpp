@@ -8,6 +8,8 @@ namespace {
 
 /// How long a client that has gone may go unnoticed.
 constexpr std::chrono::milliseconds kLookEvery{100};
+/// How long the model may wait for a batch as large as the last one.
+constexpr std::chrono::duration<double> kLongestWait{0.01};
 
 }  // namespace
 
@@ -36,6 +38,9 @@ class Batcher::Admission {
     {
       const std::lock_guard lock(batcher_.mutex_);
       batcher_.requests_.remove(request_);
+      // What is left of a request that was given up.
+      batcher_.num_prepared_ -= static_cast<int64_t>(request_->prepared.size());
+      batcher_.prepared_tokens_ -= request_->prepared_tokens;
     }
     batcher_.num_waiting_ -= num_items_;
   }
@@ -92,6 +97,8 @@ EmbeddedItems Batcher::embed(const std::vector<Item>& items, const PrepareOption
     if (request.failure) std::rethrow_exception(request.failure);
     request.prepared_tokens += tokens;
     request.prepared.emplace_back(i, std::move(prepared));
+    prepared_tokens_ += tokens;
+    ++num_prepared_;
     has_work_.notify_one();
   }
   std::unique_lock lock(mutex_);
@@ -117,6 +124,8 @@ std::vector<Batcher::Place> Batcher::take_batch(std::vector<PreparedItem>& items
       if (!items.empty() && tokens + item_tokens > options_.max_batch_tokens) break;
       tokens += item_tokens;
       request->prepared_tokens -= item_tokens;
+      prepared_tokens_ -= item_tokens;
+      --num_prepared_;
       places.emplace_back(request, request->prepared.front().first);
       items.push_back(std::move(request->prepared.front().second));
       request->prepared.pop_front();
@@ -129,6 +138,17 @@ std::vector<Batcher::Place> Batcher::take_batch(std::vector<PreparedItem>& items
   return places;
 }
 
+bool Batcher::wait_for_batch(std::unique_lock<std::mutex>& lock) {
+  has_work_.wait(lock, [&] { return stopping_ || num_prepared_ > 0; });
+  if (num_prepared_ == 0) return false;
+  const auto is_full = [&] {
+    return stopping_ || num_prepared_ >= last_items_ ||
+           prepared_tokens_ >= options_.max_batch_tokens;
+  };
+  has_work_.wait_for(lock, std::min(last_seconds_ / 2, kLongestWait), is_full);
+  return num_prepared_ > 0 || !stopping_;
+}
+
 void Batcher::run() {
   while (true) {
     std::vector<PreparedItem> items;
@@ -136,14 +156,10 @@ void Batcher::run() {
     std::vector<Place> places;
     {
       std::unique_lock lock(mutex_);
-      const auto has_items = [&] {
-        return std::any_of(requests_.begin(), requests_.end(),
-                           [](const auto& request) { return !request->prepared.empty(); });
-      };
-      has_work_.wait(lock, [&] { return stopping_ || has_items(); });
-      if (!has_items()) return;  // stopping, and nothing is left
+      if (!wait_for_batch(lock)) return;
       places = take_batch(items, tokens);
     }
+    if (items.empty()) continue;  // given up while they waited
     const auto started = std::chrono::steady_clock::now();
     std::vector<std::vector<float>> vectors;
     std::exception_ptr failure;
@@ -155,6 +171,8 @@ void Batcher::run() {
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
     if (on_batch_) on_batch_(static_cast<int64_t>(items.size()), tokens, seconds.count());
     const std::lock_guard lock(mutex_);
+    last_items_ = static_cast<int64_t>(items.size());
+    last_seconds_ = seconds;
     for (size_t i = 0; i < places.size(); ++i) {
       auto& [request, number] = places[i];
       if (failure) {

@@ -202,6 +202,7 @@ struct HttpServer::Impl {
   Refusal refusal;
   TimedServer server;
   std::atomic<bool> stopping = false;
+  std::atomic<size_t> body_bytes_held = 0;
 
   Impl(HttpServerOptions given, Gate gate, Handler handler, Refusal refusal)
       : options(std::move(given)),
@@ -246,18 +247,30 @@ std::optional<HttpAnswer> HttpServer::Impl::refused(const httplib::Request& requ
 void HttpServer::Impl::receive(const httplib::Request& request, httplib::Response& response,
                                const httplib::ContentReader& read) {
   HttpCall call = call_of(request);
+  // Given back when the request is answered, however that ends.
+  struct Held {
+    std::atomic<size_t>& all;
+    size_t own = 0;
+    ~Held() { all -= own; }
+  } held{.all = body_bytes_held};
+  bool too_long = false, no_room = false;
   const bool complete = read([&](const char* data, size_t size) {
-    if (call.body.size() + size > options.max_body_bytes) return false;
+    held.own += size;
+    no_room = (held.all += size) > options.max_total_body_bytes;
+    too_long = held.own > options.max_body_bytes;
+    if (too_long || no_room) return false;
     call.body.append(data, size);
     return true;
   });
-  if (!complete) {
-    connection.must_close = true;
-    return write_answer(refusal(call.body.size() > options.max_body_bytes / 2 ? 413 : 400,
-                                "the body did not arrive, or is too long"),
-                        response);
-  }
-  write_answer(handler(call), response);
+  if (complete) return write_answer(handler(call), response);
+  connection.must_close = true;
+  HttpAnswer answer =
+      no_room ? refusal(503, "too many long requests are being served, try again later")
+      : too_long
+          ? refusal(413, fmt::format("the body is longer than {} bytes", options.max_body_bytes))
+          : refusal(400, "the body did not arrive as a whole");
+  if (no_room) answer.headers.emplace_back("Retry-After", "1");
+  write_answer(answer, response);
 }
 
 void HttpServer::Impl::declare() {

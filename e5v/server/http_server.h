@@ -36,6 +36,9 @@ struct HttpServerOptions {
   std::string host = "127.0.0.1";
   int port = 8080;  ///< 0: any that is free
   size_t max_body_bytes = 64 << 20;
+  /// Bytes of all bodies together that are in memory at a time; who comes then is answered with
+  /// 503.
+  size_t max_total_body_bytes = 256 << 20;
   /// Connections that are served at a time; others wait to be accepted.
   size_t max_connections = 256;
   /// A request must arrive within this and at 16 KiB/s after it.

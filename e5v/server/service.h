@@ -7,38 +7,15 @@
 #include <vector>
 
 #include "e5v/base/log.h"
-#include "e5v/base/options.h"
 #include "e5v/server/batcher.h"
 #include "e5v/server/collection_embedder.h"
 #include "e5v/server/http_server.h"
 #include "e5v/server/metrics.h"
 #include "e5v/server/remote_image.h"
+#include "e5v/server/serve_options.h"
 #include "e5v/server/wire_types.h"
 
 namespace e5v {
-
-struct ServeOptions {
-  std::string host = "127.0.0.1";
-  int64_t port = 8080;
-  /// What "Authorization: Bearer …" must hold; empty = anyone may ask.
-  std::string api_key;
-  /// Pages of these origins may ask, e.g. "https://example.org"; "*" = all.
-  std::vector<std::string> allow_origins;
-  /// Hosts that pictures may be fetched from; empty = none.
-  std::vector<std::string> allow_remote_images;
-  int64_t max_batch_tokens = 2048;
-  /// Items of all requests that may wait.
-  int64_t max_queue = 4096;
-  int64_t max_body_mb = 64;
-  int64_t max_image_mb = 20;
-  int64_t max_megapixels = 64;
-  int64_t max_connections = 256;
-
-  void register_options(OptionRegistry& registry);
-  /// Throws ConfigError naming the option.
-  void validate() const;
-  HttpServerOptions http() const;
-};
 
 /// What is behind the addresses of `e5v serve`: embeddings in six request shapes, search and
 /// additions in a collection, the page. Every error becomes an answer; what is no fault of the

@@ -2,28 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstring>
 
 #include "e5v/base/error.h"
+#include "e5v/server/base64.h"
 
 namespace e5v {
 namespace {
-
-constexpr std::string_view kBase64 =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// -1: not of the alphabet.
-std::array<int8_t, 256> base64_values() {
-  std::array<int8_t, 256> values;
-  values.fill(-1);
-  for (size_t i = 0; i < kBase64.size(); ++i) {
-    values[static_cast<uint8_t>(kBase64[i])] = static_cast<int8_t>(i);
-  }
-  values['-'] = 62;
-  values['_'] = 63;
-  return values;
-}
 
 [[noreturn]] void fail(const std::string& field, std::string_view expected, const Json& got) {
   throw InputError(fmt::format("'{}' is {}, expected {}", field, json_excerpt(got), expected));
@@ -280,98 +264,7 @@ void parse_options(const RequestReader& reader, EmbeddingRequest& request) {
   request.prompt = reader.string_or_empty("prompt");
 }
 
-std::string_view encoding_name(WireEncoding encoding) {
-  switch (encoding) {
-    case WireEncoding::kFloat:
-      return "float";
-    case WireEncoding::kBase64:
-      return "base64";
-    case WireEncoding::kInt8:
-      return "int8";
-    case WireEncoding::kUint8:
-      return "uint8";
-    case WireEncoding::kBinary:
-      return "binary";
-    case WireEncoding::kUbinary:
-      return "ubinary";
-  }
-  return "?";
-}
-
-Json encoded(const std::vector<float>& vector, WireEncoding encoding) {
-  if (encoding == WireEncoding::kFloat) return vector;
-  if (encoding == WireEncoding::kBase64) {
-    return encode_base64(std::as_bytes(std::span(vector)));
-  }
-  std::vector<int> values;
-  if (encoding == WireEncoding::kInt8 || encoding == WireEncoding::kUint8) {
-    float largest = 0;
-    for (const float value : vector) largest = std::max(largest, std::abs(value));
-    const int shift = encoding == WireEncoding::kUint8 ? 128 : 0;
-    for (const float value : vector) {
-      const long rounded = largest > 0 ? std::lround(127 * value / largest) : 0;
-      values.push_back(static_cast<int>(rounded) + shift);
-    }
-    return values;
-  }
-  // A bit a dimension, the first in the highest bit; "binary" are the same bytes less 128.
-  const int shift = encoding == WireEncoding::kBinary ? 128 : 0;
-  for (size_t begin = 0; begin < vector.size(); begin += 8) {
-    int byte = 0;
-    for (size_t bit = 0; bit < 8 && begin + bit < vector.size(); ++bit) {
-      if (vector[begin + bit] > 0) byte |= 0x80 >> bit;
-    }
-    values.push_back(byte - shift);
-  }
-  return values;
-}
-
 }  // namespace
-
-std::string encode_base64(std::span<const std::byte> bytes) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j) {
-      group = group << 8 | (j < count ? std::to_integer<uint32_t>(bytes[i + j]) : 0);
-    }
-    for (size_t j = 0; j < 4; ++j) {
-      text += j <= count ? kBase64[group >> (18 - 6 * j) & 63] : '=';
-    }
-  }
-  return text;
-}
-
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
-  static const std::array<int8_t, 256> values = base64_values();
-  std::vector<std::byte> bytes;
-  bytes.reserve(text.size() / 4 * 3);
-  uint32_t group = 0;
-  int digits = 0, padding = 0;
-  for (const char c : text) {
-    if (c == '\n' || c == '\r') continue;
-    if (c == '=') {
-      ++padding;
-      continue;
-    }
-    const int8_t value = values[static_cast<uint8_t>(c)];
-    if (value < 0 || padding > 0) return std::nullopt;
-    group = group << 6 | static_cast<uint32_t>(value);
-    if (++digits % 4 == 0) {
-      for (const int shift : {16, 8, 0}) bytes.push_back(static_cast<std::byte>(group >> shift));
-    }
-  }
-  const int rest = digits % 4;
-  if (rest == 1 || padding > 2 || (padding > 0 && (rest + padding) % 4 != 0)) return std::nullopt;
-  if (rest == 2) bytes.push_back(static_cast<std::byte>(group >> 4));
-  if (rest == 3) {
-    bytes.push_back(static_cast<std::byte>(group >> 10));
-    bytes.push_back(static_cast<std::byte>(group >> 2));
-  }
-  return bytes;
-}
 
 WireImage parse_image(const std::string& value, const std::string& field,
                       const WireLimits& limits) {
@@ -510,43 +403,6 @@ EmbeddingRequest parse_infinity_request(const Json& json, const WireLimits& limi
   }
   images["input"] = std::move(items);
   return parse_embeddings_request(images, limits);
-}
-
-Json embedding_response(const EmbeddingRequest& request, const std::string& model,
-                        const std::vector<std::vector<float>>& vectors, int64_t num_tokens,
-                        const std::string& id) {
-  if (request.shape == WireShape::kCohere) {
-    Json embeddings = Json::object();
-    for (const WireEncoding encoding : request.encodings) {
-      Json& list = embeddings[std::string(encoding_name(encoding))] = Json::array();
-      for (const auto& vector : vectors) list.push_back(encoded(vector, encoding));
-    }
-    Json texts = Json::array();
-    for (const WireItem& item : request.items) {
-      if (item.text && item.images.empty()) texts.push_back(*item.text);
-    }
-    return {
-        {"id", id},
-        {"response_type", "embeddings_by_type"},
-        {"embeddings", std::move(embeddings)},
-        {"texts", std::move(texts)},
-        {"meta",
-         {{"api_version", {{"version", "2"}}}, {"billed_units", {{"input_tokens", num_tokens}}}}}};
-  }
-  Json data = Json::array();
-  for (size_t i = 0; i < vectors.size(); ++i) {
-    data.push_back({{"object", "embedding"},
-                    {"index", i},
-                    {"embedding", encoded(vectors[i], request.encodings.at(0))}});
-  }
-  return {{"object", "list"},
-          {"model", model},
-          {"data", std::move(data)},
-          {"usage", {{"prompt_tokens", num_tokens}, {"total_tokens", num_tokens}}}};
-}
-
-Json error_response(std::string_view message, std::string_view type, std::string_view code) {
-  return {{"error", {{"message", message}, {"type", type}, {"param", nullptr}, {"code", code}}}};
 }
 
 }  // namespace e5v

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,11 +72,5 @@ Json embedding_response(const EmbeddingRequest& request, const std::string& mode
 
 /// An error in OpenAI's form.
 Json error_response(std::string_view message, std::string_view type, std::string_view code);
-
-/// Standard alphabet with padding, RFC 4648.
-std::string encode_base64(std::span<const std::byte> bytes);
-/// nullopt unless `text` is valid: of whole groups, padding optional, line breaks allowed; the
-/// URL-safe alphabet is taken as well.
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
 
 }  // namespace e5v

@@ -1,0 +1,54 @@
+// A request's body, of every shape, up to the answer. The first byte chooses the shape.
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string_view>
+
+#include "e5v/base/error.h"
+#include "e5v/server/base64.h"
+#include "e5v/server/wire_types.h"
+
+using namespace e5v;
+
+namespace {
+
+constexpr WireLimits kLimits{
+    .max_items = 64, .max_images_per_item = 4, .max_text_bytes = 4096, .max_image_bytes = 4096};
+
+/// What every request that was taken promises to whoever embeds it.
+void check(const EmbeddingRequest& request) {
+  if (request.items.empty() || request.items.size() > kLimits.max_items) std::abort();
+  if (request.encodings.empty() || request.dimensions < 0) std::abort();
+  for (const WireItem& item : request.items) {
+    if (item.images.size() > kLimits.max_images_per_item) std::abort();
+    for (const WireImage& image : item.images) {
+      if (image.bytes.empty() == image.url.empty()) std::abort();
+      if (image.bytes.size() > kLimits.max_image_bytes) std::abort();
+      // The same bytes again, whatever alphabet and padding they came in.
+      if (decode_base64(encode_base64(image.bytes)) != image.bytes) std::abort();
+    }
+    for (const int64_t id : item.token_ids) {
+      if (id < 0) std::abort();
+    }
+  }
+  const std::vector<std::vector<float>> vectors(request.items.size(), {0.5f, -0.5f, 0, 1});
+  const Json answer = embedding_response(request, request.model, vectors, 1, "id");
+  answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return -1;
+  const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
+  constexpr auto kParsers = std::to_array({parse_embeddings_request, parse_cohere_request,
+                                           parse_voyage_request, parse_infinity_request});
+  try {
+    check(kParsers[data[0] % kParsers.size()](parse_json(body, "body"), kLimits));
+  } catch (const Error& error) {
+    // Answered with 400, so it has to be something to say.
+    if (std::string_view(error.what()).empty()) std::abort();
+  }
+  return 0;
+}
