@@ -18,6 +18,7 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/model/llava_next.h"
+#include "e5v/model/model_folder.h"
 #include "e5v/model/preset_tokenizer.h"
 #include "e5v/model/presets.h"
 #include "e5v/model/word_tokenizer.h"
@@ -231,15 +232,6 @@ Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
 
 void write_json(const fs::path& path, const Json& json) { write_file(path, json.dump(2) + "\n"); }
 
-/// Removes a folder that was not finished.
-struct FolderGuard {
-  fs::path path;
-  ~FolderGuard() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
 }  // namespace
 
 void RandomModelOptions::register_options(OptionRegistry& registry) {
@@ -260,27 +252,18 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   preset.config["text_config"]["torch_dtype"] = dtype_name;
   const LlavaConfig config = LlavaConfig::from_json(preset.config);
 
-  std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
-    throw FileError(folder.native(), "cannot write a model", "expected a new or empty folder");
-  }
-  // Absolute, so that the temporary name lies beside it even for "." and "model/".
-  fs::path target = fs::absolute(folder).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  FolderGuard unfinished{target};
-  unfinished.path += fmt::format(".tmp{}", ::getpid());
+  NewFolder unfinished(folder);
   std::vector<RandomTensor> tensors = published_tensors(config, options.dtype);
   if (preset.for_training) draw_for_training(tensors, config);
-  write_tensors(unfinished.path, tensors, options.seed, progress);
-  write_json(unfinished.path / "config.json", preset.config);
-  write_json(unfinished.path / "preprocessor_config.json", preprocessor_config_for(preset.config));
-  write_json(unfinished.path / "processor_config.json", processor_config_for(preset.config));
-  write_json(unfinished.path / "tokenizer_config.json",
+  write_tensors(unfinished.path(), tensors, options.seed, progress);
+  write_json(unfinished.path() / "config.json", preset.config);
+  write_json(unfinished.path() / "preprocessor_config.json", preprocessor_config_for(preset.config));
+  write_json(unfinished.path() / "processor_config.json", processor_config_for(preset.config));
+  write_json(unfinished.path() / "tokenizer_config.json",
              preset.num_text_tokens > 0 ? preset_tokenizer_config() : word_tokenizer_config());
   // Not indented: it is long.
-  write_file(unfinished.path / "tokenizer.json", tokenizer.dump() + "\n");
-  fs::rename(unfinished.path, target, error);
-  if (error) throw FileError(folder.native(), "cannot create", error.message());
+  write_file(unfinished.path() / "tokenizer.json", tokenizer.dump() + "\n");
+  unfinished.commit();
 }
 
 }  // namespace e5v
