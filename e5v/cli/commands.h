@@ -69,6 +69,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(preprocess)         \
   X(train)              \
   X(merge)              \
+  X(quantize)           \
   X(eval)               \
   X(words)              \
   X(data)               \
@@ -76,6 +77,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(inspect)            \
   X(bench)              \
   X(random_model)       \
+  X(import_gguf)        \
   X(pull)
 
 #define E5V_DECLARE_COMMAND(name) void register_##name(CLI::App& app, CommandContext& context);
