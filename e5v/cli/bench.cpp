@@ -29,32 +29,53 @@ struct Measurement {
 struct BenchCommand {
   EmbedderFlags embedder;
   std::vector<std::string> texts = {"1x32", "32x32", "1x512", "1x2048"};
-  std::string photo = "640x480";
+  std::vector<std::string> photos = {"640x480"};
   int64_t repetitions = 5;
   uint64_t seed = 1;
 
   void run(const CommandContext& context) const;
 };
 
-/// "32x512" as {32, 512}. Throws ConfigError.
-std::pair<int64_t, int64_t> parse_shape(const std::string& option, const std::string& text) {
+/// "8x640x480" as {8, 640, 480}: numbers from 1 to 2^20. Empty if it is nothing of the kind.
+std::vector<int64_t> parse_shape(const std::string& text) {
   constexpr int64_t kLargest = 1 << 20;
-  const auto is_number = [](const std::string& digits) {
-    return !digits.empty() && digits.size() <= 7 &&
-           std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
-  };
-  const size_t x = text.find('x');
-  if (x != std::string::npos && is_number(text.substr(0, x)) && is_number(text.substr(x + 1))) {
-    const int64_t first = std::stoll(text.substr(0, x)), second = std::stoll(text.substr(x + 1));
-    if (first > 0 && second > 0 && first <= kLargest && second <= kLargest) return {first, second};
+  std::vector<int64_t> numbers;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('x', begin), text.size());
+    const std::string digits = text.substr(begin, end - begin);
+    const bool is_number =
+        !digits.empty() && digits.size() <= 7 &&
+        std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!is_number || std::stoll(digits) < 1 || std::stoll(digits) > kLargest) return {};
+    numbers.push_back(std::stoll(digits));
+    begin = end + 1;
   }
+  return numbers;
+}
+
+/// {texts, tokens of each}. Throws ConfigError.
+std::pair<int64_t, int64_t> parse_texts(const std::string& text) {
+  const std::vector<int64_t> numbers = parse_shape(text);
+  if (numbers.size() == 2) return {numbers[0], numbers[1]};
   throw ConfigError(
-      fmt::format("'{}' is '{}', expected two numbers such as 32x512", option, printable(text)));
+      fmt::format("'texts' is '{}', expected two numbers such as 32x512", printable(text)));
+}
+
+struct PhotoShape {
+  int64_t count, width, height;
+};
+
+PhotoShape parse_photo(const std::string& text) {
+  const std::vector<int64_t> numbers = parse_shape(text);
+  if (numbers.size() == 2) return {1, numbers[0], numbers[1]};
+  if (numbers.size() == 3) return {numbers[0], numbers[1], numbers[2]};
+  throw ConfigError(fmt::format("'photo' is '{}', expected numbers such as 640x480 or 8x640x480",
+                                printable(text)));
 }
 
 /// Texts of random ids: what they say does not change the time.
 Workload make_texts(const std::string& shape, const Embedder& embedder, uint64_t seed) {
-  const auto [count, length] = parse_shape("texts", shape);
+  const auto [count, length] = parse_texts(shape);
   if (length > embedder.config().text.max_position_embeddings) {
     throw ConfigError(fmt::format("'texts' is '{}', but the model takes {} tokens at the most",
                                   shape, embedder.config().text.max_position_embeddings));
@@ -70,16 +91,18 @@ Workload make_texts(const std::string& shape, const Embedder& embedder, uint64_t
   return workload;
 }
 
-/// A picture of random pixels, as --photo wants it: width x height.
-Workload make_photo(const std::string& shape, const Embedder& embedder, uint64_t seed) {
-  const auto [width, height] = parse_shape("photo", shape);
+/// Pictures of random pixels, each an item.
+Workload make_photos(const std::string& shape, const Embedder& embedder, uint64_t seed) {
+  const PhotoShape photo = parse_photo(shape);
   SplitMix64 random(seed);
-  Image image(height, width);
-  for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random.next());
-  Item item;
-  item.images.emplace_back(std::move(image));
   Workload workload{"photo " + shape, {}};
-  workload.items.push_back(embedder.preparer().prepare(item, {}));
+  for (int64_t i = 0; i < photo.count; ++i) {
+    Image image(photo.height, photo.width);
+    for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random.next());
+    Item item;
+    item.images.emplace_back(std::move(image));
+    workload.items.push_back(embedder.preparer().prepare(item, {}));
+  }
   return workload;
 }
 
@@ -148,10 +171,12 @@ void BenchCommand::run(const CommandContext& context) const {
 
   std::vector<Measurement> measurements;
   for (const std::string& shape : texts) {
+    if (shape == "none") continue;
     measurements.push_back(measure(loaded, make_texts(shape, loaded, seed), repetitions));
   }
-  if (photo != "none") {
-    measurements.push_back(measure(loaded, make_photo(photo, loaded, seed), repetitions));
+  for (const std::string& shape : photos) {
+    if (shape == "none") continue;
+    measurements.push_back(measure(loaded, make_photos(shape, loaded, seed), repetitions));
   }
 
   if (context.json) {
@@ -195,8 +220,11 @@ void register_bench(CLI::App& app, CommandContext& context) {
   auto bench = std::make_shared<BenchCommand>();
   CliOptionRegistry registry(*command);
   bench->embedder.register_options(registry);
-  registry.add("texts", bench->texts, "A batch of texts, as NUMBERxTOKENS; may be repeated");
-  registry.add("photo", bench->photo, "Width x height of the picture, or none");
+  registry.add("texts", bench->texts,
+               "A batch of texts, as NUMBERxTOKENS, or none; may be repeated");
+  registry.add("photo", bench->photos,
+               "A batch of pictures, as WIDTHxHEIGHT or NUMBERxWIDTHxHEIGHT, or none; may be "
+               "repeated");
   registry.add("repetitions", bench->repetitions, "Times that each batch is measured");
   command->callback([bench, &context] {
     bench->embedder.choose_model();

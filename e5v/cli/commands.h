@@ -70,6 +70,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(train)              \
   X(train_phi)          \
   X(merge)              \
+  X(quantize)           \
   X(eval)               \
   X(words)              \
   X(data)               \
@@ -77,6 +78,7 @@ class CliOptionRegistry : public OptionRegistry {
   X(inspect)            \
   X(bench)              \
   X(random_model)       \
+  X(import_gguf)        \
   X(pull)
 
 #define E5V_DECLARE_COMMAND(name) void register_##name(CLI::App& app, CommandContext& context);

@@ -15,8 +15,10 @@ void EmbedderFlags::register_options(CliOptionRegistry& registry) {
                 {"fp32", Precision::kFloat32},
                 {"bf16", Precision::kBFloat16},
                 {"fp16", Precision::kFloat16},
-                {"int8", Precision::kInt8}},
-               "Of the matrix products");
+                {"int8", Precision::kInt8},
+                {"int4", Precision::kInt4},
+                {"nf4", Precision::kNf4}},
+               "Of the matrix products; int8, int4 and nf4 round the weights");
   registry.add("device", options.device, "auto, cpu, cuda or cuda:N");
   registry.add("threads", options.threads, "Threads; 0 = the usable cores");
   registry.add("batch-tokens", options.batch_tokens, "Tokens of one batch at the most");

@@ -77,6 +77,9 @@ std::string text_report(const ModelInspection& found) {
                           in_units(bytes, "B"));
   }
   report.line("memory", memory + " (weights)");
+  if (found.stored_precision) {
+    report.line("quantised", fmt::format("to {}", precision_name(*found.stored_precision)));
+  }
   for (const auto& [dtype, stored] : found.stored_types) {
     report.line("stored", fmt::format("{} tensors of {}, {}", stored.num_tensors, dtype_name(dtype),
                                       in_units(stored.num_bytes, "B")));
@@ -135,6 +138,8 @@ Json json_report(const ModelInspection& found) {
           {"parameters_by_part", parts},
           {"memory_bytes", memory},
           {"stored", stored},
+          {"quantised",
+           found.stored_precision ? Json(precision_name(*found.stored_precision)) : Json()},
           {"files", files},
           {"missing_files", found.missing_files},
           {"has_weights", found.has_weights},

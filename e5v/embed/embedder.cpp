@@ -10,6 +10,7 @@
 
 #include "e5v/base/threads.h"
 #include "e5v/embed/encoding.h"
+#include "e5v/model/stored_precision.h"
 
 namespace e5v {
 namespace {
@@ -63,6 +64,7 @@ struct Embedder::Impl {
   EmbedderOptions options;
   std::unique_ptr<LlavaNext> model;
   std::unique_ptr<ItemPreparer> preparer;
+  std::optional<Precision> quantized;  // int8, int4 or nf4
 };
 
 Embedder::Embedder(EmbedderOptions options) : impl_(std::make_unique<Impl>()) {
@@ -81,6 +83,8 @@ Embedder::Embedder(EmbedderOptions options) : impl_(std::make_unique<Impl>()) {
                                             .adapter = options.adapter,
                                             .on_progress = options.on_load_progress,
                                             .on_warning = options.on_warning});
+  impl_->quantized = stored_precision(options.model);
+  if (is_quantized(options.precision)) impl_->quantized = options.precision;
   impl_->options = std::move(options);
 }
 
@@ -98,7 +102,7 @@ const LlavaConfig& Embedder::config() const { return impl_->model->config(); }
 const ItemPreparer& Embedder::preparer() const { return *impl_->preparer; }
 
 const char* Embedder::precision() const {
-  if (impl_->options.precision == Precision::kInt8) return "int8";
+  if (impl_->quantized) return precision_name(*impl_->quantized);
   switch (impl_->model->compute_dtype()) {
     case at::kBFloat16:
       return "bf16";

@@ -40,7 +40,8 @@ std::string CheckpointReport::summary(size_t max_names) const {
   return text;
 }
 
-CheckpointMatcher::CheckpointMatcher(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {
+CheckpointMatcher::CheckpointMatcher(const Checkpoint& checkpoint, std::optional<Precision> stored)
+    : checkpoint_(checkpoint), stored_(stored) {
   for (const std::string& name : checkpoint.names()) unclaimed_.emplace(canonical_key(name), name);
 }
 
@@ -49,7 +50,13 @@ void CheckpointMatcher::tensor(const std::string& name, at::Tensor&, at::IntArra
 }
 
 void CheckpointMatcher::linear(const std::string& name, Linear& linear) {
-  expect(name + ".weight", linear.checkpoint_shape());
+  std::vector<FormTensor> rounded;
+  if (stored_) {
+    rounded =
+        form_tensors(weight_form(name, *stored_), linear.out_features(), linear.in_features());
+  }
+  if (rounded.empty()) expect(name + ".weight", linear.checkpoint_shape());
+  for (const FormTensor& tensor : rounded) expect(name + ".weight" + tensor.suffix, tensor.shape);
   if (linear.has_bias()) expect(name + ".bias", {linear.out_features()});
 }
 

@@ -1,17 +1,20 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "e5v/checkpoint/checkpoint.h"
+#include "e5v/model/precision.h"
 #include "e5v/nn/parameter_visitor.h"
 
 namespace e5v {
 
 /// Which stored tensor each parameter of a model comes from, and all that does not fit.
 struct CheckpointReport {
-  /// Parameter -> stored name, both of tensors that fit.
+  /// Parameter -> stored name, both of tensors that fit. A rounded weight has an entry for each of
+  /// its form_tensors, under "NAME.weight" and their suffix.
   std::map<std::string, std::string> sources;
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;  ///< stored, and neither a parameter nor known to be unused
@@ -24,14 +27,17 @@ struct CheckpointReport {
 };
 
 /// Compares a model's parameters (by their canonical names) with what a checkpoint of any key
-/// layout holds. `model` needs no memory; anything that has `visit_parameters`.
+/// layout holds. `model` needs no memory; anything that has `visit_parameters`. `stored` is the
+/// precision of a quantised checkpoint, whose weights consist of several tensors each.
 template <class Model>
-CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint);
+CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint,
+                                         std::optional<Precision> stored = std::nullopt);
 
 /// The visitor behind compare_with_checkpoint.
 class CheckpointMatcher final : public ParameterVisitor {
  public:
-  explicit CheckpointMatcher(const Checkpoint& checkpoint);
+  explicit CheckpointMatcher(const Checkpoint& checkpoint,
+                             std::optional<Precision> stored = std::nullopt);
   void tensor(const std::string& name, at::Tensor& value, at::IntArrayRef shape) override;
   void linear(const std::string& name, Linear& linear) override;
   void unused(const std::string& name) override;
@@ -41,14 +47,16 @@ class CheckpointMatcher final : public ParameterVisitor {
   void expect(const std::string& name, at::IntArrayRef shape);
 
   const Checkpoint& checkpoint_;
+  std::optional<Precision> stored_;
   std::map<std::string, std::string> unclaimed_;  // canonical -> stored name
   std::vector<std::string> unused_;
   CheckpointReport report_;
 };
 
 template <class Model>
-CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint) {
-  CheckpointMatcher matcher(checkpoint);
+CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint,
+                                         std::optional<Precision> stored) {
+  CheckpointMatcher matcher(checkpoint, stored);
   model.visit_parameters(matcher);
   return matcher.report();
 }

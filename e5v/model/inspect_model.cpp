@@ -8,6 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/model/llava_next.h"
+#include "e5v/model/stored_precision.h"
 #include "e5v/nn/linear.h"
 
 namespace e5v {
@@ -35,6 +36,16 @@ class ParameterCounter final : public ParameterVisitor {
   void linear(const std::string& name, Linear& linear) override {
     const uint64_t weights = num_elements(linear.checkpoint_shape());
     const uint64_t biases = linear.has_bias() ? static_cast<uint64_t>(linear.out_features()) : 0;
+    const auto of = [&](Precision precision) {
+      const WeightForm form = weight_form(name, precision);
+      return form == WeightForm::kInt4   ? weights * 17 / 32  // with the multipliers, 4.25 bits
+             : form == WeightForm::kNf4  ? weights * 33 / 64  // with the blocks' scales, 4.125 bits
+             : form == WeightForm::kInt8 ? weights
+                                         : weights * 2;
+    };
+    for (const Precision precision : {Precision::kInt8, Precision::kInt4, Precision::kNf4}) {
+      quantized_bytes[precision] += of(precision);
+    }
     matrix_elements += weights;
     float32_elements += biases;
     part_of(name, false) += weights + biases;
@@ -45,9 +56,10 @@ class ParameterCounter final : public ParameterVisitor {
                                               {"image newline", 0},
                                               {"token embeddings", 0},
                                               {"language model", 0}};
-  uint64_t matrix_elements = 0;   // of matrix products: in the chosen precision
-  uint64_t table_elements = 0;    // as the checkpoint has them
-  uint64_t float32_elements = 0;  // all others
+  std::map<Precision, uint64_t> quantized_bytes;  // of matrix products
+  uint64_t matrix_elements = 0;                   // of matrix products: in the chosen precision
+  uint64_t table_elements = 0;                    // as the checkpoint has them
+  uint64_t float32_elements = 0;                  // all others
 
  private:
   uint64_t& part_of(const std::string& name, bool is_table) {
@@ -75,7 +87,8 @@ void look_at_weights(const fs::path& model_dir, LlavaNext& model, ModelInspectio
       found.stored_types[tensor.dtype].num_tensors += 1;
       found.stored_types[tensor.dtype].num_bytes += tensor.bytes.size();
     }
-    found.report = compare_with_checkpoint(model, checkpoint);
+    found.stored_precision = stored_precision(model_dir);
+    found.report = compare_with_checkpoint(model, checkpoint, found.stored_precision);
     found.num_unused_tensors = checkpoint.names().size() - found.report.sources.size() -
                                found.report.misshaped.size() - found.report.unexpected.size();
   } catch (const Error& error) {
@@ -86,10 +99,13 @@ void look_at_weights(const fs::path& model_dir, LlavaNext& model, ModelInspectio
 
 /// Bytes of an embedding's element: as stored, or 2 as in published checkpoints.
 uint64_t table_element_bytes(const ModelInspection& found) {
-  const auto most = std::max_element(
-      found.stored_types.begin(), found.stored_types.end(),
-      [](const auto& a, const auto& b) { return a.second.num_bytes < b.second.num_bytes; });
-  return most == found.stored_types.end() ? 2 : dtype_bytes(most->first);
+  uint64_t most_bytes = 0, element_bytes = 2;
+  for (const auto& [dtype, stored] : found.stored_types) {
+    if (!is_floating_point(dtype) || stored.num_bytes <= most_bytes) continue;
+    most_bytes = stored.num_bytes;
+    element_bytes = dtype_bytes(dtype);
+  }
+  return element_bytes;
 }
 
 }  // namespace
@@ -120,12 +136,16 @@ ModelInspection inspect_model(const fs::path& model_dir) {
   model.visit_parameters(counter);
   found.parts = counter.parts;
   look_at_weights(model_dir, model, found);
-  for (const auto& [precision, matrix_bytes] :
-       {std::pair{Precision::kFloat32, uint64_t{4}}, std::pair{Precision::kBFloat16, uint64_t{2}},
-        std::pair{Precision::kFloat16, uint64_t{2}}, std::pair{Precision::kInt8, uint64_t{1}}}) {
-    found.memory_bytes[precision] = counter.matrix_elements * matrix_bytes +
-                                    counter.table_elements * table_element_bytes(found) +
-                                    counter.float32_elements * 4;
+  std::map<Precision, uint64_t> matrix_bytes = counter.quantized_bytes;
+  if (!found.stored_precision) {
+    matrix_bytes[Precision::kFloat32] = counter.matrix_elements * 4;
+    matrix_bytes[Precision::kBFloat16] = counter.matrix_elements * 2;
+    matrix_bytes[Precision::kFloat16] = counter.matrix_elements * 2;
+  }
+  for (const auto& [precision, bytes] : matrix_bytes) {
+    if (found.stored_precision && precision != *found.stored_precision) continue;
+    found.memory_bytes[precision] =
+        bytes + counter.table_elements * table_element_bytes(found) + counter.float32_elements * 4;
   }
   std::error_code ignored;
   const auto has = [&](const char* name) { return fs::exists(model_dir / name, ignored); };

@@ -45,6 +45,8 @@ struct ModelInspection {
   std::map<DType, StoredType> stored_types;
   /// Stored tensors that embedding does not need, such as the language model's head.
   uint64_t num_unused_tensors = 0;
+  /// Of a folder that `e5v quantize` wrote.
+  std::optional<Precision> stored_precision;
   CheckpointReport report;
 
   uint64_t num_parameters() const;

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include "e5v/base/error.h"
 #include "e5v/model/checkpoint_report.h"
 #include "e5v/model/lora.h"
+#include "e5v/model/stored_precision.h"
 #include "e5v/model/stored_tensor.h"
 #include "e5v/nn/fused_linear.h"
 
@@ -20,11 +22,13 @@ namespace {
 class ParameterLoader final : public ParameterVisitor {
  public:
   ParameterLoader(const Checkpoint& checkpoint, const CheckpointReport& report,
-                  const LoraAdapter* adapter, Precision precision, const LoadOptions& options)
+                  const LoraAdapter* adapter, Precision precision, bool is_rounded,
+                  const LoadOptions& options)
       : checkpoint_(checkpoint),
         report_(report),
         adapter_(adapter),
         precision_(precision),
+        is_rounded_(is_rounded),
         options_(options) {
     for (const auto& [parameter, stored] : report.sources) {
       total_bytes_ += checkpoint.find(stored)->bytes.size();
@@ -43,20 +47,42 @@ class ParameterLoader final : public ParameterVisitor {
 
   void linear(const std::string& name, Linear& linear) override {
     if (!is_wanted(name)) return;
-    set_plain(name, linear);
-    if (options_.pack) {
-      const at::Tensor weight = linear.storage().dense();
-      linear.set_weight(std::make_unique<PackedStorage>(PackedWeight(weight, packed_precision())));
+    const WeightForm form = weight_form(name, precision_);
+    if (const auto rounded = rounded_tensors(name, linear, form); !rounded.empty()) {
+      linear.set_weight(make_storage({read_rounded(name, rounded)}, linear.in_features(), form));
+      set_bias(name, linear);
+    } else {
+      set_plain(name, linear);
+      if (options_.pack) linear.set_weight(make_storage({linear.storage().dense()}, form));
     }
     release(name, linear);
   }
 
   void fused(FusedLinear& linears) override {
-    if (!is_wanted(full_name(linears.name(0)))) return;
+    const std::string first = full_name(linears.name(0));
+    if (!is_wanted(first)) return;
+    const WeightForm form = weight_form(first, precision_);
+    std::vector<RoundedPart> rounded_parts;
     for (size_t i = 0; i < linears.num_parts(); ++i) {
-      set_plain(full_name(linears.name(i)), linears.part(i));
+      const std::string name = full_name(linears.name(i));
+      Linear& part = linears.part(i);
+      if (const auto rounded = rounded_tensors(name, part, form); !rounded.empty()) {
+        rounded_parts.push_back(read_rounded(name, rounded));
+        set_bias(name, part);
+      } else {
+        set_plain(name, part);
+      }
     }
-    if (options_.pack) linears.pack(packed_precision());
+    if (!rounded_parts.empty()) {
+      try {
+        linears.set_packed(make_storage(rounded_parts, linears.part(0).in_features(), form));
+      } catch (const InputError& error) {
+        throw FormatError(checkpoint_.file_of(report_.sources.at(first + ".weight")).native(),
+                          fmt::format("'{}': {}", first, error.what()));
+      }
+    } else if (options_.pack) {
+      linears.pack(form);
+    }
     for (size_t i = 0; i < linears.num_parts(); ++i) {
       release(full_name(linears.name(i)), linears.part(i));
     }
@@ -84,15 +110,24 @@ class ParameterLoader final : public ParameterVisitor {
     return options_.only.empty() || std::any_of(options_.only.begin(), options_.only.end(), begins);
   }
 
-  PackedWeight::Precision packed_precision() const {
-    switch (precision_) {
-      case Precision::kBFloat16:
-        return PackedWeight::Precision::kBFloat16;
-      case Precision::kInt8:
-        return PackedWeight::Precision::kInt8;
-      default:
-        return PackedWeight::Precision::kFloat32;
+  /// What the weight consists of in the file; empty for a plain tensor.
+  std::vector<FormTensor> rounded_tensors(const std::string& name, const Linear& linear,
+                                          WeightForm form) const {
+    if (!is_rounded_) return {};
+    return form_tensors(form, linear.out_features(), linear.in_features());
+  }
+
+  /// Copies of those tensors: the file's are not aligned, and are let go.
+  RoundedPart read_rounded(const std::string& name, const std::vector<FormTensor>& tensors) const {
+    RoundedPart part;
+    for (const FormTensor& tensor : tensors) {
+      const TensorView stored = find(name + ".weight" + tensor.suffix);
+      const at::Tensor copy = at::empty(tensor.shape, tensor.dtype);
+      E5V_ASSERT(copy.nbytes() == stored.bytes.size());
+      std::memcpy(copy.data_ptr(), stored.bytes.data(), stored.bytes.size());
+      part.push_back(copy);
     }
+    return part;
   }
 
   at::ScalarType plain_dtype() const {
@@ -134,13 +169,18 @@ class ParameterLoader final : public ParameterVisitor {
     if (!options_.pack && options_.make_storage) storage = options_.make_storage(name, weight);
     if (!storage) storage = std::make_unique<PlainStorage>(weight);
     linear.set_weight(std::move(storage));
-    if (linear.has_bias()) {
-      linear.set_bias(copy_stored(find(name + ".bias"), at::kFloat).to(options_.device));
-    }
+    set_bias(name, linear);
+  }
+
+  void set_bias(const std::string& name, Linear& linear) {
+    if (!linear.has_bias()) return;
+    linear.set_bias(copy_stored(find(name + ".bias"), at::kFloat).to(options_.device));
   }
 
   void release(const std::string& name, const Linear& linear) {
-    done(name + ".weight");
+    const auto rounded = rounded_tensors(name, linear, weight_form(name, precision_));
+    if (rounded.empty()) done(name + ".weight");
+    for (const FormTensor& tensor : rounded) done(name + ".weight" + tensor.suffix);
     if (linear.has_bias()) done(name + ".bias");
   }
 
@@ -155,24 +195,58 @@ class ParameterLoader final : public ParameterVisitor {
   const CheckpointReport& report_;
   const LoraAdapter* adapter_;
   Precision precision_;
+  bool is_rounded_;  // the checkpoint's weights are, to this precision
   const LoadOptions& options_;
   std::set<std::string> merged_;
   std::vector<std::string> unused_;
   uint64_t done_bytes_ = 0, total_bytes_ = 0;
 };
 
-/// Quantised and integer weights are of other formats than this program reads.
-void require_floating_point(const CheckpointReport& report, const Checkpoint& checkpoint,
-                            const std::filesystem::path& model_dir) {
-  for (const auto& [parameter, stored] : report.sources) {
-    const DType dtype = checkpoint.find(stored)->dtype;
-    if (!is_floating_point(dtype)) {
-      throw FormatError(model_dir.native(),
-                        fmt::format("tensor '{}' is of type {}, expected a floating-point type",
-                                    stored, dtype_name(dtype)));
+/// What a rounded weight consists of has its own types; everything else is floating point.
+class TypeChecker final : public ParameterVisitor {
+ public:
+  TypeChecker(const CheckpointReport& report, const Checkpoint& checkpoint,
+              std::optional<Precision> stored, const std::filesystem::path& model_dir)
+      : report_(report), checkpoint_(checkpoint), stored_(stored), model_dir_(model_dir) {}
+
+  void tensor(const std::string& name, at::Tensor&, at::IntArrayRef) override {
+    expect_floating_point(name);
+  }
+  void linear(const std::string& name, Linear& linear) override {
+    if (linear.has_bias()) expect_floating_point(name + ".bias");
+    std::vector<FormTensor> rounded;
+    if (stored_) {
+      rounded =
+          form_tensors(weight_form(name, *stored_), linear.out_features(), linear.in_features());
+    }
+    if (rounded.empty()) expect_floating_point(name + ".weight");
+    for (const FormTensor& tensor : rounded) {
+      const DType expected = tensor.dtype == at::kChar   ? DType::I8
+                             : tensor.dtype == at::kByte ? DType::U8
+                                                         : DType::F32;
+      const std::string parameter = name + ".weight" + tensor.suffix;
+      if (type_of(parameter) != expected) refuse(parameter, dtype_name(expected));
     }
   }
-}
+
+ private:
+  DType type_of(const std::string& parameter) const {
+    return checkpoint_.find(report_.sources.at(parameter))->dtype;
+  }
+  void expect_floating_point(const std::string& parameter) const {
+    if (!is_floating_point(type_of(parameter))) refuse(parameter, "a floating-point type");
+  }
+  [[noreturn]] void refuse(const std::string& parameter, std::string_view expected) const {
+    throw FormatError(model_dir_.native(), fmt::format("tensor '{}' is of type {}, expected {}",
+                                                       report_.sources.at(parameter),
+                                                       dtype_name(type_of(parameter)), expected));
+  }
+
+  const CheckpointReport& report_;
+  const Checkpoint& checkpoint_;
+  std::optional<Precision> stored_;
+  const std::filesystem::path& model_dir_;
+};
 
 /// The type of most of the weights' bytes.
 DType main_dtype(const Checkpoint& checkpoint) {
@@ -188,38 +262,21 @@ DType main_dtype(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Precision precision_from_name(const std::string& name) {
-  if (name == "auto") return Precision::kAuto;
-  if (name == "fp32") return Precision::kFloat32;
-  if (name == "bf16") return Precision::kBFloat16;
-  if (name == "fp16") return Precision::kFloat16;
-  if (name == "int8") return Precision::kInt8;
-  throw ConfigError(fmt::format(
-      "precision '{}' is not known, expected auto, fp32, bf16, fp16 or int8", printable(name)));
-}
-
-const char* precision_name(Precision precision) {
-  switch (precision) {
-    case Precision::kAuto:
-      return "auto";
-    case Precision::kFloat32:
-      return "fp32";
-    case Precision::kBFloat16:
-      return "bf16";
-    case Precision::kFloat16:
-      return "fp16";
-    case Precision::kInt8:
-      return "int8";
+Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint,
+                            std::optional<Precision> stored) {
+  if (stored && precision != Precision::kAuto && precision != *stored) {
+    throw ConfigError(fmt::format(
+        "precision {} is not to be had of weights that are quantised to {}; expected auto or {}",
+        precision_name(precision), precision_name(*stored), precision_name(*stored)));
   }
-  throw_broken_invariant("precision is an enumerator", __FILE__, __LINE__);
-}
-
-Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint) {
+  if (stored) precision = *stored;
   if (precision == Precision::kFloat16 && device.is_cpu()) {
     throw ConfigError("precision fp16 needs a CUDA device; expected auto, fp32 or bf16 on the CPU");
   }
-  if (precision == Precision::kInt8 && !device.is_cpu()) {
-    throw ConfigError("precision int8 is for the CPU; expected auto, fp32, bf16 or fp16 on CUDA");
+  if (is_quantized(precision) && !device.is_cpu()) {
+    throw ConfigError(
+        fmt::format("precision {} is for the CPU; expected auto, fp32, bf16 or fp16 on CUDA",
+                    precision_name(precision)));
   }
   if (precision != Precision::kAuto) return precision;
   const DType stored = main_dtype(checkpoint);
@@ -231,24 +288,12 @@ Precision resolve_precision(Precision precision, at::Device device, const Checkp
   return stored == DType::F16 ? Precision::kFloat16 : Precision::kBFloat16;
 }
 
-at::ScalarType compute_dtype(Precision precision) {
-  switch (precision) {
-    case Precision::kBFloat16:
-      return at::kBFloat16;
-    case Precision::kFloat16:
-      return at::kHalf;
-    case Precision::kInt8:  // what is between the products
-      return PackedWeight::has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
-    default:
-      return at::kFloat;
-  }
-}
-
 Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
                           const std::filesystem::path& model_dir, const LoadOptions& options) {
   const at::NoGradGuard no_grad;
   const Checkpoint checkpoint = Checkpoint::open(model_dir);
-  CheckpointMatcher matcher(checkpoint);
+  const std::optional<Precision> stored = stored_precision(model_dir);
+  CheckpointMatcher matcher(checkpoint, stored);
   visit(matcher);
   const CheckpointReport report = matcher.report();
   if (!report.complete()) {
@@ -260,14 +305,27 @@ Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
                                    model_dir.native(), report.summary()));
   }
   std::optional<LoraAdapter> adapter;
-  if (!options.adapter.empty()) adapter = LoraAdapter::load(options.adapter);
-
-  const Precision precision = resolve_precision(options.precision, options.device, checkpoint);
-  if (precision == Precision::kInt8 && !options.pack) {
-    throw ConfigError("precision int8 is for embedding only; expected auto, fp32 or bf16");
+  if (!options.adapter.empty()) {
+    if (stored) {
+      throw ConfigError(fmt::format(
+          "{}: an adapter cannot be merged into quantised weights; merge it into those that they "
+          "were made of (e5v merge), then quantise (e5v quantize)",
+          model_dir.native()));
+    }
+    adapter = LoraAdapter::load(options.adapter);
   }
-  require_floating_point(report, checkpoint, model_dir);
-  ParameterLoader loader(checkpoint, report, adapter ? &*adapter : nullptr, precision, options);
+
+  const Precision precision =
+      resolve_precision(options.precision, options.device, checkpoint, stored);
+  if (is_quantized(precision) && !options.pack) {
+    throw ConfigError(fmt::format(
+        "precision {} is for embedding only; expected auto, fp32 or bf16{}",
+        precision_name(precision), stored ? " and weights that are not quantised" : ""));
+  }
+  TypeChecker types(report, checkpoint, stored, model_dir);
+  visit(types);
+  ParameterLoader loader(checkpoint, report, adapter ? &*adapter : nullptr, precision,
+                         stored.has_value(), options);
   visit(loader);
   const auto unknown = loader.unknown_adapter_modules();
   if (!unknown.empty()) {

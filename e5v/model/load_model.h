@@ -6,35 +6,22 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/model/llava_next.h"
+#include "e5v/model/precision.h"
 
 namespace e5v {
-
-/// Operands of the matrix products. The residual stream, norms, softmax and rotary are always fp32.
-enum class Precision {
-  kAuto,  ///< CPU: bf16 if the CPU multiplies it and the checkpoint has 16-bit weights, else fp32;
-          ///< CUDA: the checkpoint's 16-bit type, bf16 for others
-  kFloat32,
-  kBFloat16,
-  kFloat16,  ///< CUDA only
-  kInt8,     ///< CPU only, packed only: products of 8-bit integers, attention in bf16 or fp32
-};
-
-/// The precision called "auto", "fp32", "bf16", "fp16" or "int8". Throws ConfigError for another
-/// name.
-Precision precision_from_name(const std::string& name);
-const char* precision_name(Precision precision);
 
 struct LoadOptions {
   Precision precision = Precision::kAuto;
   at::Device device = at::kCPU;
   /// Pack weights for CPU inference. Otherwise they stay plain tensors, as training needs them.
   bool pack = true;
-  /// A PEFT LoRA adapter to merge while loading; empty = none.
+  /// A PEFT LoRA adapter to merge while loading; empty = none. Not into quantised weights.
   std::filesystem::path adapter;
   /// Load only parameters whose canonical names begin with one of these; empty = all. The others
   /// stay without memory.
@@ -68,10 +55,9 @@ Precision load_parameters(Model& model, const std::filesystem::path& model_dir,
                          model_dir, options);
 }
 
-/// The type of the operands; `precision` is not kAuto.
-at::ScalarType compute_dtype(Precision precision);
-
-/// What kAuto means for this checkpoint and device.
-Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint);
+/// What kAuto means for this checkpoint and device. `stored` is the precision of a quantised
+/// checkpoint. Throws ConfigError where the checkpoint or device has no such precision.
+Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint,
+                            std::optional<Precision> stored = std::nullopt);
 
 }  // namespace e5v

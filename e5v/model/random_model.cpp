@@ -20,6 +20,7 @@
 #include "e5v/model/clip.h"
 #include "e5v/model/clip_word_tokenizer.h"
 #include "e5v/model/llava_next.h"
+#include "e5v/model/model_folder.h"
 #include "e5v/model/preset_tokenizer.h"
 #include "e5v/model/presets.h"
 #include "e5v/model/word_tokenizer.h"
@@ -269,15 +270,6 @@ Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
 
 void write_json(const fs::path& path, const Json& json) { write_file(path, json.dump(2) + "\n"); }
 
-/// Removes a folder that was not finished.
-struct FolderGuard {
-  fs::path path;
-  ~FolderGuard() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
 }  // namespace
 
 void RandomModelOptions::register_options(OptionRegistry& registry) {
@@ -299,29 +291,21 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   preset.config["torch_dtype"] = dtype_name;
   preset.config["text_config"]["torch_dtype"] = dtype_name;
 
-  std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
-    throw FileError(folder.native(), "cannot write a model", "expected a new or empty folder");
-  }
-  // Absolute, so that the temporary name lies beside it even for "." and "model/".
-  fs::path target = fs::absolute(folder).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  FolderGuard unfinished{target};
-  unfinished.path += fmt::format(".tmp{}", ::getpid());
-  write_tensors(unfinished.path, preset_tensors(preset, options.dtype), options.seed, progress);
-  write_json(unfinished.path / "config.json", preset.config);
-  write_json(unfinished.path / "preprocessor_config.json", preprocessor_config_for(preset.config));
+  NewFolder unfinished(folder);
+  write_tensors(unfinished.path(), preset_tensors(preset, options.dtype), options.seed, progress);
+  write_json(unfinished.path() / "config.json", preset.config);
+  write_json(unfinished.path() / "preprocessor_config.json",
+             preprocessor_config_for(preset.config));
   if (!preset.is_clip()) {
-    write_json(unfinished.path / "processor_config.json", processor_config_for(preset.config));
+    write_json(unfinished.path() / "processor_config.json", processor_config_for(preset.config));
   }
-  write_json(unfinished.path / "tokenizer_config.json",
+  write_json(unfinished.path() / "tokenizer_config.json",
              preset.is_clip()             ? clip_word_tokenizer_config()
              : preset.num_text_tokens > 0 ? preset_tokenizer_config()
                                           : word_tokenizer_config());
   // Not indented: it is long.
-  write_file(unfinished.path / "tokenizer.json", tokenizer.dump() + "\n");
-  fs::rename(unfinished.path, target, error);
-  if (error) throw FileError(folder.native(), "cannot create", error.message());
+  write_file(unfinished.path() / "tokenizer.json", tokenizer.dump() + "\n");
+  unfinished.commit();
 }
 
 }  // namespace e5v

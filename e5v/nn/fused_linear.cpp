@@ -14,18 +14,21 @@ FusedLinear::FusedLinear(int64_t in_features, const std::vector<Part>& parts, bo
   packed_ = Linear(in_features, out_features, has_bias);
 }
 
-void FusedLinear::pack(PackedWeight::Precision precision) {
-  std::vector<at::Tensor> weights, biases;
+void FusedLinear::pack(WeightForm form) {
+  std::vector<at::Tensor> weights;
+  for (const Linear& part : parts_) weights.push_back(part.storage().dense());
+  set_packed(make_storage(weights, form));
+}
+
+void FusedLinear::set_packed(std::unique_ptr<LinearStorage> weight) {
+  std::vector<at::Tensor> biases;
   for (Linear& part : parts_) {
-    weights.push_back(part.storage().dense());
     if (part.has_bias()) biases.push_back(part.bias());
     part.set_weight(nullptr);
     part.set_bias({});
   }
   if (!biases.empty()) packed_.set_bias(at::cat(biases));
-  const at::Tensor weight = at::cat(weights);
-  weights.clear();
-  packed_.set_weight(std::make_unique<PackedStorage>(PackedWeight(weight, precision)));
+  packed_.set_weight(std::move(weight));
 }
 
 at::Tensor FusedLinear::forward(const at::Tensor& x, at::ScalarType out_dtype) const {

@@ -7,6 +7,7 @@
 
 #include "e5v/nn/linear.h"
 #include "e5v/nn/parameter_visitor.h"
+#include "e5v/nn/weight_form.h"
 
 namespace e5v {
 
@@ -29,9 +30,11 @@ class FusedLinear {
   Linear& part(size_t part) { return parts_[part]; }
   const Linear& part(size_t part) const { return parts_[part]; }
 
-  /// Replaces the parts' weights by one packed weight. The parts must be loaded; afterwards they
+  /// Replaces the parts' weights by one of that form. The parts must be loaded; afterwards they
   /// hold nothing.
-  void pack(PackedWeight::Precision precision);
+  void pack(WeightForm form);
+  /// Takes that one weight as it is, and the parts' biases.
+  void set_packed(std::unique_ptr<LinearStorage> weight);
   bool is_packed() const { return packed_.is_loaded(); }
 
   /// x [T, in] -> [T, sum of out_features]: the parts' columns, in order.

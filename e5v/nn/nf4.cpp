@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
+#include <utility>
 
 #include "e5v/base/error.h"
+#include "e5v/kernels/four_bits.h"
 #include "e5v/nn/own_gradient.h"
 #include "e5v/nn/streamed_product.h"
 
@@ -100,16 +103,55 @@ void quantize_scales(const std::vector<float>& scales, Nf4Tensor& tensor) {
   }
 }
 
+/// The scale of a block.
+class BlockScales {
+ public:
+  explicit BlockScales(const Nf4Tensor& tensor)
+      : absmax_(tensor.absmax.data_ptr<uint8_t>()),
+        nested_(tensor.nested_absmax.data_ptr<float>()),
+        offset_(tensor.offset),
+        dynamic_(dynamic_values()) {}
+  float operator()(int64_t block) const {
+    return dynamic_[absmax_[block]] * nested_[block / kNf4NestedBlock] + offset_;
+  }
+
+ private:
+  const uint8_t* absmax_;
+  const float* nested_;
+  float offset_;
+  const std::array<float, 256>& dynamic_;
+};
+
+/// Whole blocks from `first` on, by the kernel.
+void widen_whole_blocks(const uint8_t* codes, const BlockScales& scale_of, int64_t first,
+                        int64_t num_blocks, at::BFloat16* out) {
+  constexpr int64_t kAtOnce = 64;
+  float scales[kAtOnce];
+  for (int64_t done = 0; done < num_blocks; done += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, num_blocks - done);
+    for (int64_t i = 0; i < count; ++i) scales[i] = scale_of(first + done + i);
+    widen_nf4(codes + (first + done) * kNf4Block / 2, scales, kNf4Values.data(), count,
+              reinterpret_cast<BFloat16*>(out + done * kNf4Block));
+  }
+}
+
 /// Values [begin, end) of the tensor, row-major.
 template <class T>
 void dequantize(const Nf4Tensor& tensor, int64_t begin, int64_t end, T* out) {
   const auto* codes = tensor.codes.data_ptr<uint8_t>();
-  const auto* absmax = tensor.absmax.data_ptr<uint8_t>();
-  const auto* nested = tensor.nested_absmax.data_ptr<float>();
-  const auto& dynamic = dynamic_values();
+  const BlockScales scale_of(tensor);
   for (int64_t i = begin; i < end;) {
     const int64_t block = i / kNf4Block, last = std::min((block + 1) * kNf4Block, end);
-    const float scale = dynamic[absmax[block]] * nested[block / kNf4NestedBlock] + tensor.offset;
+    if constexpr (std::is_same_v<T, at::BFloat16>) {
+      const int64_t num_whole = i % kNf4Block == 0 ? (end - i) / kNf4Block : 0;
+      if (num_whole > 0) {
+        widen_whole_blocks(codes, scale_of, block, num_whole, out);
+        i += num_whole * kNf4Block;
+        out += num_whole * kNf4Block;
+        continue;
+      }
+    }
+    const float scale = scale_of(block);
     T scaled[16];
     for (size_t v = 0; v < 16; ++v) scaled[v] = static_cast<T>(kNf4Values[v] * scale);
     if (i % 2 != 0) *out++ = scaled[codes[i++ / 2] & 15];
@@ -130,31 +172,62 @@ void dequantize_all(const Nf4Tensor& tensor, T* out, int64_t size) {
   });
 }
 
+using Parts = std::vector<Nf4Tensor>;
+
 /// What a product reads: blocks that are widened as it comes to them.
-ReadWeightBlock blocks_of(const Nf4Tensor& weight) {
-  return [weight](int64_t first_row, int64_t num_rows, int64_t first_column, int64_t num_columns,
-                  at::BFloat16* scratch) {
-    for (int64_t row = 0; row < num_rows; ++row) {
-      const int64_t begin = (first_row + row) * weight.shape[1] + first_column;
-      dequantize(weight, begin, begin + num_columns, scratch + row * num_columns);
+ReadWeightBlock blocks_of(const std::shared_ptr<const Parts>& parts) {
+  return [parts](int64_t first_row, int64_t num_rows, int64_t first_column, int64_t num_columns,
+                 at::BFloat16* scratch) {
+    int64_t part_begin = 0;
+    at::BFloat16* out = scratch;
+    for (const Nf4Tensor& part : *parts) {
+      const int64_t begin = std::max(first_row, part_begin) - part_begin;
+      const int64_t end = std::min(first_row + num_rows - part_begin, part.shape[0]);
+      if (begin < end && num_columns == part.shape[1]) {  // whole rows lie end to end
+        dequantize(part, begin * num_columns, end * num_columns, out);
+        out += (end - begin) * num_columns;
+      } else {
+        for (int64_t row = begin; row < end; ++row, out += num_columns) {
+          const int64_t at = row * part.shape[1] + first_column;
+          dequantize(part, at, at + num_columns, out);
+        }
+      }
+      part_begin += part.shape[0];
     }
     return WeightBlock{scratch, num_columns};
   };
 }
 
-at::Tensor product_of(const at::Tensor& x, const Nf4Tensor& weight, at::ScalarType out_dtype) {
-  const at::NoGradGuard no_grad;
-  if (x.scalar_type() == at::kBFloat16 && has_streamed_products()) {
-    return streamed_product(x, weight.shape[0], blocks_of(weight), out_dtype);
-  }
-  return at::linear(x, dequantize_nf4(weight, x.scalar_type())).to(out_dtype);
+int64_t num_rows(const Parts& parts) {
+  int64_t sum = 0;
+  for (const Nf4Tensor& part : parts) sum += part.shape[0];
+  return sum;
 }
 
-at::Tensor gradient_of(const at::Tensor& dy, const Nf4Tensor& weight) {
-  if (dy.scalar_type() == at::kBFloat16 && has_streamed_products()) {
-    return streamed_gradient(dy, weight.shape[1], blocks_of(weight), dy.scalar_type());
+at::Tensor dequantize_parts(const Parts& parts, at::ScalarType dtype) {
+  std::vector<at::Tensor> rows;
+  for (const Nf4Tensor& part : parts) rows.push_back(dequantize_nf4(part, dtype));
+  return rows.size() == 1 ? rows[0] : at::cat(rows);
+}
+
+bool can_be_streamed(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 && has_streamed_products();
+}
+
+at::Tensor product_of(const at::Tensor& x, const std::shared_ptr<const Parts>& weight,
+                      at::ScalarType out_dtype) {
+  const at::NoGradGuard no_grad;
+  if (can_be_streamed(x)) {
+    return streamed_product(x, num_rows(*weight), blocks_of(weight), out_dtype);
   }
-  return at::mm(dy, dequantize_nf4(weight, dy.scalar_type()));
+  return at::linear(x, dequantize_parts(*weight, x.scalar_type())).to(out_dtype);
+}
+
+at::Tensor gradient_of(const at::Tensor& dy, const std::shared_ptr<const Parts>& weight) {
+  if (can_be_streamed(dy)) {
+    return streamed_gradient(dy, weight->front().shape[1], blocks_of(weight), dy.scalar_type());
+  }
+  return at::mm(dy, dequantize_parts(*weight, dy.scalar_type()));
 }
 
 }  // namespace
@@ -219,23 +292,46 @@ at::Tensor dequantize_nf4(const Nf4Tensor& tensor, at::ScalarType dtype) {
   return values;
 }
 
+Nf4Storage::Nf4Storage(const at::Tensor& weight) : Nf4Storage(Parts{quantize_nf4(weight)}) {}
+
+Nf4Storage::Nf4Storage(std::vector<Nf4Tensor> parts)
+    : parts_(std::make_shared<const Parts>(std::move(parts))) {
+  E5V_ASSERT(!parts_->empty());
+  for (const Nf4Tensor& part : *parts_) {
+    E5V_ASSERT(part.shape.size() == 2 && part.shape[1] == parts_->front().shape[1]);
+  }
+}
+
 at::Tensor Nf4Storage::product(const at::Tensor& x, const at::Tensor& bias,
                                at::ScalarType out_dtype) const {
-  const auto backward = [weight = weight_,
+  const auto backward = [weight = parts_,
                          dtype = x.scalar_type()](const at::Tensor& dy) -> std::vector<at::Tensor> {
     return {gradient_of(dy.to(dtype), weight)};
   };
-  const at::Tensor y = with_own_gradient(product_of(x, weight_, out_dtype), {x}, backward);
+  const at::Tensor y = with_own_gradient(product_of(x, parts_, out_dtype), {x}, backward);
   return bias.defined() ? y + bias.to(out_dtype) : y;
 }
 
 at::Tensor Nf4Storage::input_gradient(const at::Tensor& dy) const {
-  return gradient_of(dy, weight_);
+  return gradient_of(dy, parts_);
 }
 
 void Nf4Storage::add_product(const at::Tensor& x, const at::Tensor& bias,
                              at::Tensor& residual) const {
+  if (can_be_streamed(x) && residual.scalar_type() == at::kFloat && residual.is_contiguous()) {
+    add_streamed_product(x, blocks_of(parts_), residual);
+    if (bias.defined()) residual.add_(bias);
+    return;
+  }
   residual.add_(product(x, bias, residual.scalar_type()));
+}
+
+at::Tensor Nf4Storage::dense() const { return dequantize_parts(*parts_, at::kFloat); }
+
+int64_t Nf4Storage::num_bytes() const {
+  int64_t sum = 0;
+  for (const Nf4Tensor& part : *parts_) sum += part.num_bytes();
+  return sum;
 }
 
 }  // namespace e5v

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "e5v/nn/linear.h"
@@ -51,18 +52,20 @@ at::Tensor dequantize_nf4(const Nf4Tensor& tensor, at::ScalarType dtype);
 class Nf4Storage final : public LinearStorage {
  public:
   /// weight [out, in].
-  explicit Nf4Storage(const at::Tensor& weight) : weight_(quantize_nf4(weight)) {}
+  explicit Nf4Storage(const at::Tensor& weight);
+  /// A weight whose rows are those of `parts`, [out, in] each with one `in`, end to end.
+  explicit Nf4Storage(std::vector<Nf4Tensor> parts);
 
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias,
                      at::ScalarType out_dtype) const override;
   void add_product(const at::Tensor& x, const at::Tensor& bias,
                    at::Tensor& residual) const override;
   at::Tensor input_gradient(const at::Tensor& dy) const override;
-  at::Tensor dense() const override { return dequantize_nf4(weight_, at::kFloat); }
-  int64_t num_bytes() const override { return weight_.num_bytes(); }
+  at::Tensor dense() const override;
+  int64_t num_bytes() const override;
 
  private:
-  Nf4Tensor weight_;
+  std::shared_ptr<const std::vector<Nf4Tensor>> parts_;
 };
 
 }  // namespace e5v

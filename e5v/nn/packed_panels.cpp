@@ -87,6 +87,27 @@ const memory::desc& PanelProduct::order(int64_t panel) const {
   return panel + 1 == num_panels() ? last_order_ : order_;
 }
 
+void* thread_scratch(int which, int64_t bytes) {
+  thread_local at::Tensor scratch[2];
+  at::Tensor& own = scratch[which];
+  if (!own.defined() || own.numel() < bytes) own = at::empty({bytes}, at::kByte);
+  return own.data_ptr();
+}
+
+const void* pack_for_thread(const PanelProduct& product, int64_t panel, const void* values,
+                            int64_t in_stride, int64_t out_stride) {
+  const memory::desc& order = product.order(panel);
+  void* const packed = thread_scratch(0, static_cast<int64_t>(order.get_size()));
+  const memory::dims shape{product.in_features(), product.num_features(panel)};
+  memory from({shape, product.type(), memory::dims{in_stride, out_stride}}, onednn::engine(),
+              const_cast<void*>(values));
+  memory to(order, onednn::engine(), packed);
+  dnnl::stream stream(onednn::engine());
+  dnnl::reorder(from, to).execute(stream, from, to);
+  stream.wait();
+  return packed;
+}
+
 PackedPanels::PackedPanels(int64_t in_features, int64_t out_features, DataType type)
     : product_(in_features, out_features, type),
       panel_bytes_(round_up(static_cast<int64_t>(product_.order(0).get_size()), 64)) {

@@ -56,6 +56,15 @@ class PanelProduct {
   dnnl::memory::desc order_, last_order_;
 };
 
+/// The calling thread's own memory of at least `bytes`, until its next call with the same `which`,
+/// 0 or 1.
+void* thread_scratch(int which, int64_t bytes);
+
+/// A panel's weights brought into its order, in the calling thread's scratch 0. From one input
+/// feature to the next it is `in_stride` values, from one output feature to the next `out_stride`.
+const void* pack_for_thread(const PanelProduct& product, int64_t panel, const void* values,
+                            int64_t in_stride, int64_t out_stride);
+
 /// A weight that lies in such panels. `multiply` is const and thread-safe.
 class PackedPanels {
  public:

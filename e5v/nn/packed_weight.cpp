@@ -8,8 +8,8 @@
 
 #include "e5v/base/error.h"
 #include "e5v/kernels/quantize.h"
-#include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/packed_panels.h"
+#include "e5v/nn/quantized_weight.h"
 
 namespace e5v {
 namespace {
@@ -30,25 +30,6 @@ DataType onednn_type(at::ScalarType dtype) {
   }
 }
 
-/// Rows rotated and rounded to 8 bits.
-struct QuantizedRows {
-  at::Tensor values;  // [num_rows, size] int8
-  at::Tensor scales;  // [num_rows] float32
-};
-
-/// rows [num_rows, size] of a floating dtype, times `channels` [size].
-QuantizedRows quantize_rows(const at::Tensor& rows, const at::Tensor& channels) {
-  const bool is_narrow = rows.scalar_type() == at::kBFloat16;
-  const at::Tensor x = rows.to(is_narrow ? at::kBFloat16 : at::kFloat).contiguous();
-  const int64_t num_rows = x.size(0), size = x.size(1);
-  QuantizedRows result{at::empty({num_rows, size}, at::kChar), at::empty({num_rows}, at::kFloat)};
-  with_data(x, [&](const auto* data) {
-    rotate_and_quantize(data, channels.data_ptr<float>(), num_rows, size,
-                        result.values.data_ptr<int8_t>(), result.scales.data_ptr<float>());
-  });
-  return result;
-}
-
 bool is_floating(at::ScalarType dtype) {
   return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf;
 }
@@ -57,18 +38,6 @@ std::string describe_tensor(const at::Tensor& tensor) {
   if (!tensor.defined()) return "undefined";
   return fmt::format("[{}] {} on {}", fmt::join(tensor.sizes(), ", "),
                      c10::toString(tensor.scalar_type()), tensor.device().str());
-}
-
-/// The root of the mean square of each column of weight [out, in], over that of all: the weight
-/// that a channel of x has in the product.
-at::Tensor relative_column_sizes(const at::Tensor& weight) {
-  at::Tensor squares = at::zeros({weight.size(1)}, at::kFloat);
-  for (int64_t first = 0; first < weight.size(0); first += kBlockFeatures) {
-    const int64_t count = std::min(kBlockFeatures, weight.size(0) - first);
-    squares += weight.narrow(0, first, count).to(at::kFloat).square().sum(0);
-  }
-  const double mean = squares.mean().item<double>();
-  return mean > 0 ? squares.div_(mean).sqrt_() : at::ones_like(squares);
 }
 
 }  // namespace
@@ -97,6 +66,7 @@ struct PackedWeight::Impl {
   }
   at::ScalarType operand_dtype() const { return panels ? stored_dtype() : at::kFloat; }
 
+  void pack(const Int8Tensor& weight);
   void multiply_widened(const at::Tensor& x, const float* bias, const at::Tensor& y,
                         bool accumulate) const;
 };
@@ -121,31 +91,50 @@ PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
     impl.rows.copy_(weight);
     return;
   }
+  if (precision == Precision::kInt8) {
+    impl.pack(quantize_int8(weight));
+    return;
+  }
+  PackedPanels& panels =
+      impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(stored_dtype));
+  for (int64_t panel = 0; panel < panels.num_panels(); ++panel) {
+    const at::Tensor rows =
+        weight.narrow(0, panels.first_feature(panel), panels.num_features(panel));
+    panels.pack(panel, rows.to(stored_dtype).contiguous().data_ptr());
+  }
+}
+
+PackedWeight::PackedWeight(const Int8Tensor& weight) {
+  const auto fits = [](const at::Tensor& x, at::ScalarType dtype, int64_t dimensions) {
+    return x.defined() && x.scalar_type() == dtype && x.dim() == dimensions && x.is_contiguous() &&
+           x.numel() > 0;
+  };
+  if (!fits(weight.values, at::kChar, 2) || !fits(weight.scales, at::kFloat, 1) ||
+      !fits(weight.channels, at::kFloat, 1) || weight.scales.size(0) != weight.values.size(0) ||
+      weight.channels.size(0) != weight.values.size(1)) {
+    throw InputError("the tensors of an int8 weight do not fit each other");
+  }
+  at::NoGradGuard no_grad;
+  impl_ = std::make_unique<Impl>();
+  impl_->out_features = weight.values.size(0);
+  impl_->in_features = weight.values.size(1);
+  impl_->precision = Precision::kInt8;
+  impl_->pack(weight);
+}
+
+void PackedWeight::Impl::pack(const Int8Tensor& weight) {
   try {
-    impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(stored_dtype));
+    panels.emplace(in_features, out_features, DataType::s8);
   } catch (const dnnl::error&) {
-    if (precision != Precision::kInt8) throw;
     throw ConfigError("this CPU has no products of 8-bit integers; take precision fp32 or bf16");
   }
-  PackedPanels& panels = *impl.panels;
-  at::Tensor inverse_channels;
-  if (precision == Precision::kInt8) {
-    impl.scales = at::empty({impl.out_features}, at::kFloat);
-    impl.channels = relative_column_sizes(weight);
-    // A column of zeros has no part in the product, and stays zero.
-    inverse_channels = at::where(impl.channels > 0, impl.channels.reciprocal(), impl.channels);
+  const auto* values = weight.values.data_ptr<int8_t>();
+  for (int64_t panel = 0; panel < panels->num_panels(); ++panel) {
+    panels->pack(panel, values + panels->first_feature(panel) * in_features);
   }
-  for (int64_t panel = 0; panel < panels.num_panels(); ++panel) {
-    const int64_t first = panels.first_feature(panel), count = panels.num_features(panel);
-    const at::Tensor rows = weight.narrow(0, first, count);
-    if (precision == Precision::kInt8) {
-      const QuantizedRows quantized = quantize_rows(rows, inverse_channels);
-      impl.scales.narrow(0, first, count).copy_(quantized.scales);
-      panels.pack(panel, quantized.values.data_ptr());
-    } else {
-      panels.pack(panel, rows.to(stored_dtype).contiguous().data_ptr());
-    }
-  }
+  // Copies: what a file holds is unmapped.
+  scales = weight.scales.clone();
+  channels = weight.channels.clone();
 }
 
 PackedWeight::PackedWeight(PackedWeight&&) noexcept = default;

@@ -7,6 +7,8 @@
 
 namespace e5v {
 
+struct Int8Tensor;
+
 /// A [out_features, in_features] weight in the order in which oneDNN's matrix product reads it on
 /// this CPU: packed once, then only multiplied.
 ///
@@ -29,10 +31,13 @@ class PackedWeight {
   enum class Precision { kFloat32, kBFloat16, kInt8 };
 
   /// weight [out_features, in_features], float32/bfloat16/float16, CPU, rows contiguous. Converted
-  /// in blocks of rows: peak memory is the packed weight and one block.
+  /// in blocks of rows: peak memory is the packed weight and one block (for int8: twice it).
   /// Throws InputError for another shape, dtype or device, ConfigError for int8 on a CPU without
   /// such products.
   PackedWeight(const at::Tensor& weight, Precision precision);
+  /// kInt8, of a weight that was rounded before (quantized_weight.h): the same bits as of the
+  /// weight itself. Throws InputError if its tensors do not fit each other, ConfigError as above.
+  explicit PackedWeight(const Int8Tensor& weight);
   PackedWeight(PackedWeight&&) noexcept;
   PackedWeight& operator=(PackedWeight&&) noexcept;
   ~PackedWeight();

@@ -29,6 +29,8 @@ bool has_streamed_products();
 ///   returns                 [T, out] or [T, in], of `out_dtype` (fp32 or bf16)
 at::Tensor streamed_product(const at::Tensor& x, int64_t out_features,
                             const ReadWeightBlock& weight, at::ScalarType out_dtype);
+/// y [T, out] fp32, contiguous, += x Wᵀ.
+void add_streamed_product(const at::Tensor& x, const ReadWeightBlock& weight, const at::Tensor& y);
 at::Tensor streamed_gradient(const at::Tensor& dy, int64_t in_features,
                              const ReadWeightBlock& weight, at::ScalarType out_dtype);
 

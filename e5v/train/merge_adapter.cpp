@@ -13,6 +13,7 @@
 #include "e5v/embed/embedder.h"
 #include "e5v/model/checkpoint_keys.h"
 #include "e5v/model/lora.h"
+#include "e5v/model/stored_precision.h"
 #include "e5v/train/rewrite_checkpoint.h"
 
 namespace e5v {
@@ -84,6 +85,12 @@ double cosine(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 void merge_adapter(const MergeFiles& files, const ProgressCallback& progress) {
+  if (stored_precision(files.model)) {
+    throw ConfigError(fmt::format(
+        "{}: the weights are quantised; expected those that they were made of, to be merged first "
+        "and quantised then",
+        files.model.native()));
+  }
   const LoraAdapter adapter = LoraAdapter::load(files.adapter);
   require_fitting(adapter, Checkpoint::open(files.model), files.model);
   rewrite_checkpoint(

@@ -9,28 +9,13 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/model/checkpoint_keys.h"
+#include "e5v/model/model_folder.h"
 #include "e5v/model/stored_tensor.h"
 
 namespace e5v {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Weights in any form, their index, and what hubs leave in a folder.
-bool is_part_of_weights(const std::string& name) {
-  for (const char* end : {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".index.json"}) {
-    if (name.ends_with(end)) return true;
-  }
-  return name.starts_with(".");
-}
-
-void copy_other_files(const fs::path& source, const fs::path& target) {
-  for (const auto& entry : fs::directory_iterator(source)) {
-    const std::string name = entry.path().filename();
-    if (!entry.is_regular_file() || is_part_of_weights(name)) continue;
-    write_file(target / name, read_file(entry.path()));
-  }
-}
 
 std::vector<std::byte> to_bytes(const at::Tensor& value, DType dtype) {
   const at::Tensor wide = value.to(at::kFloat).contiguous();

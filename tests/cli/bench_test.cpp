@@ -46,6 +46,26 @@ TEST_F(BenchTest, GivesEveryTimeAsJson) {
   EXPECT_EQ(json.at("measurements")[1].at("tokens"), 7);
 }
 
+TEST_F(BenchTest, MeasuresSeveralPicturesInOneBatch) {
+  const ProgramResult result = run_e5v(
+      "bench --json --quiet --texts none --photo 60x50 --photo 3x60x50 --repetitions 1 --model " +
+      model());
+  ASSERT_EQ(result.status, 0) << result.err;
+  const Json rows = parse_json(result.out, "stdout").at("measurements");
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].at("name"), "photo 3x60x50");
+  EXPECT_EQ(rows[1].at("tokens"), 3 * rows[0].at("tokens").get<int>());
+}
+
+TEST_F(BenchTest, RefusesPicturesThatAreNone) {
+  for (const char* shape : {"640", "640x", "0x640x480", "1x2x3x4", "axb"}) {
+    const ProgramResult result =
+        run_e5v("bench --quiet --texts none --photo " + std::string(shape) + " --model " + model());
+    EXPECT_NE(result.status, 0) << shape;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  }
+}
+
 TEST_F(BenchTest, RefusesShapesThatAreNone) {
   for (const char* shape : {"32", "0x5", "5x", "ax3", "-1x4", "3x99999999999", "1x4x4"}) {
     const ProgramResult result =

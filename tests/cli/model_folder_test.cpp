@@ -78,5 +78,27 @@ TEST(InspectCommandTest, FailsWhereLoadingWouldButStillSaysWhatIsThere) {
   EXPECT_THAT(none.err, HasSubstr("config.json: cannot open"));
 }
 
+TEST(QuantizeCommandTest, WritesAFolderThatEmbedsAsRoundingOnLoadDoes) {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "tiny").native();
+  ASSERT_EQ(run_e5v("random-model --output " + model).status, 0);
+  for (const std::string precision : {"int8", "int4", "nf4"}) {
+    const std::string quantized = (folder / precision).native();
+    const ProgramResult made = run_e5v("quantize --model " + model + " --precision " + precision +
+                                       " --output " + quantized);
+    EXPECT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(made.out, quantized + "\n");
+    EXPECT_THAT(run_e5v("inspect " + quantized).out, HasSubstr("quantised     to " + precision));
+    const auto similarity = [](const std::string& options) {
+      return run_e5v("similarity --json \"a dog\" \"two cats\" --model " + options).out;
+    };
+    EXPECT_EQ(similarity(quantized), similarity(model + " --precision " + precision));
+    const ProgramResult taken = run_e5v("quantize --model " + model + " --output " + quantized);
+    EXPECT_EQ(taken.status, 1);
+    EXPECT_THAT(taken.err, HasSubstr("expected a new or empty folder"));
+  }
+  EXPECT_EQ(run_e5v("quantize --model " + model + " --precision bf16 --output x").status, 2);
+}
+
 }  // namespace
 }  // namespace e5v

@@ -1,4 +1,5 @@
-// From a world of shapes to a CLIP and its network of pseudo-words, and what evaluation says of them.
+// From a world of shapes to a CLIP and its network of pseudo-words, and what evaluation says of
+// them.
 
 #include <gmock/gmock.h>
 
@@ -46,10 +47,10 @@ TEST_F(TrainClipCommandTest, WhatIsTrainedIsEvaluatedBothAsClipAndAsSearle) {
   const std::string clip = path("run/model");
   const std::string data = fmt::format("--split train --data {} --cache {} --json --quiet",
                                        path("world/rand/dataset.json"), path("cache"));
-  const Json as_clip = Json::parse(
-      run(fmt::format("eval retrieval --system clip --model {} {} --output {}", clip, data,
-                      path("clip-report")))
-          .out);
+  const Json as_clip =
+      Json::parse(run(fmt::format("eval retrieval --system clip --model {} {} --output {}", clip,
+                                  data, path("clip-report")))
+                      .out);
   EXPECT_EQ(as_clip["data"]["images"], 48);
 
   const std::string phi = fmt::format(

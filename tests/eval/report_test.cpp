@@ -48,10 +48,8 @@ TEST(ReportTest, EveryPublishedTableHasE5vFirst) {
 }
 
 TEST(ReportTest, FieldsAreWrittenForPeople) {
-  const Json fields = {{"model", "m"},
-                       {"empty", ""},
-                       {"queries", 3},
-                       {"categories", {{"dress", {{"queries", 2}}}}}};
+  const Json fields = {
+      {"model", "m"}, {"empty", ""}, {"queries", 3}, {"categories", {{"dress", {{"queries", 2}}}}}};
   EXPECT_EQ(fields_line(fields, ", "), "categories dress queries: 2, model: m, queries: 3");
   EXPECT_EQ(fields_line(Json::object(), ", "), "");
 }

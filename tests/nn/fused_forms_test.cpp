@@ -37,7 +37,7 @@ class RandomParameters final : public ParameterVisitor {
     for (size_t i = 0; i < linears.num_parts(); ++i) {
       linears.part(i).set_weight(std::make_unique<PlainStorage>(random_weight(linears.part(i))));
     }
-    if (pack_) linears.pack(PackedWeight::Precision::kFloat32);
+    if (pack_) linears.pack(WeightForm::kFloat32);
   }
 
  private:

@@ -23,10 +23,9 @@ class JoinVisionTowerTest : public ::testing::Test {
     make("shapes-mini-clip", clip_, 2);
   }
   void make(const std::string& preset, const fs::path& path, int64_t seed) {
-    write_random_model(path, {.preset = preset,
-                              .seed = seed,
-                              .texts = folder_ / "words.txt",
-                              .dtype = DType::F32});
+    write_random_model(
+        path,
+        {.preset = preset, .seed = seed, .texts = folder_ / "words.txt", .dtype = DType::F32});
   }
   std::string error_of(const fs::path& model, const fs::path& clip) {
     try {

@@ -1,0 +1,300 @@
+#include "e5v/model/import_gguf.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "e5v/base/error.h"
+#include "e5v/base/file.h"
+#include "e5v/base/json.h"
+#include "e5v/checkpoint/checkpoint.h"
+#include "e5v/checkpoint/convert.h"
+#include "e5v/checkpoint/gguf.h"
+#include "e5v/model/llava_next.h"
+#include "e5v/model/model_folder.h"
+
+namespace e5v {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Renaming {
+  std::string_view ours, ggufs;
+};
+
+constexpr std::array kLayerNames = {
+    Renaming{"self_attn.q_proj", "attn_q"},
+    Renaming{"self_attn.k_proj", "attn_k"},
+    Renaming{"self_attn.v_proj", "attn_v"},
+    Renaming{"self_attn.o_proj", "attn_output"},
+    Renaming{"mlp.gate_proj", "ffn_gate"},
+    Renaming{"mlp.up_proj", "ffn_up"},
+    Renaming{"mlp.down_proj", "ffn_down"},
+    Renaming{"input_layernorm", "attn_norm"},
+    Renaming{"post_attention_layernorm", "ffn_norm"},
+};
+
+constexpr std::array kTowerLayerNames = {
+    Renaming{"self_attn.q_proj", "attn_q"}, Renaming{"self_attn.k_proj", "attn_k"},
+    Renaming{"self_attn.v_proj", "attn_v"}, Renaming{"self_attn.out_proj", "attn_out"},
+    Renaming{"layer_norm1", "ln1"},         Renaming{"layer_norm2", "ln2"},
+    Renaming{"mlp.fc1", "ffn_up"},          Renaming{"mlp.fc2", "ffn_down"},
+};
+
+constexpr std::array kOtherNames = {
+    Renaming{"language_model.model.embed_tokens", "token_embd"},
+    Renaming{"language_model.model.norm", "output_norm"},
+    Renaming{"language_model.lm_head", "output"},
+    Renaming{"vision_tower.vision_model.embeddings.class_embedding", "v.class_embd"},
+    Renaming{"vision_tower.vision_model.embeddings.patch_embedding", "v.patch_embd"},
+    Renaming{"vision_tower.vision_model.embeddings.position_embedding", "v.position_embd"},
+    Renaming{"vision_tower.vision_model.pre_layrnorm", "v.pre_ln"},
+    Renaming{"multi_modal_projector.linear_1", "mm.0"},
+    Renaming{"multi_modal_projector.linear_2", "mm.2"},
+    Renaming{"image_newline", "model.image_newline"},
+};
+
+template <size_t N>
+std::optional<std::string> rename(std::string_view name, const std::array<Renaming, N>& table) {
+  for (const Renaming& entry : table) {
+    if (name == entry.ours) return std::string(entry.ggufs);
+  }
+  return std::nullopt;
+}
+
+/// "PREFIX12.rest" as {"12", "rest"}.
+std::optional<std::pair<std::string, std::string>> split_layer(std::string_view name,
+                                                               std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  const size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  return std::pair{std::string(name.substr(0, dot)), std::string(name.substr(dot + 1))};
+}
+
+/// The name that llama.cpp gives the module of that canonical name (a tensor's without `.weight` or
+/// `.bias`). A module that it does not know keeps its name, and will be missing.
+std::string gguf_module(const std::string& module) {
+  if (const auto layer = split_layer(module, "language_model.model.layers.")) {
+    if (const auto name = rename(layer->second, kLayerNames)) {
+      return fmt::format("blk.{}.{}", layer->first, *name);
+    }
+  }
+  if (const auto layer = split_layer(module, "vision_tower.vision_model.encoder.layers.")) {
+    if (const auto name = rename(layer->second, kTowerLayerNames)) {
+      return fmt::format("v.blk.{}.{}", layer->first, *name);
+    }
+  }
+  return rename(module, kOtherNames).value_or(module);
+}
+
+std::string gguf_name(const std::string& name) {
+  for (const std::string_view end : {".weight", ".bias"}) {
+    if (name.ends_with(end)) {
+      return gguf_module(name.substr(0, name.size() - end.size())) + std::string(end);
+    }
+  }
+  return gguf_module(name);
+}
+
+/// A tensor to be written, and where it comes from.
+struct ImportedTensor {
+  std::string name;
+  const GgufFile* file;
+  const GgufTensor* tensor;
+  /// Heads whose rows are interleaved, or 0.
+  int64_t interleaved_heads = 0;
+};
+
+/// Finds each parameter of a model in the two files.
+class GgufMatcher final : public ParameterVisitor {
+ public:
+  GgufMatcher(const GgufFile& model, const GgufFile& mmproj, const TextConfig& text)
+      : model_(model), mmproj_(mmproj), text_(text) {}
+
+  void tensor(const std::string& name, at::Tensor&, at::IntArrayRef shape) override {
+    expect(name, gguf_name(name), shape);
+  }
+  void linear(const std::string& name, Linear& linear) override {
+    const std::string module = layer_module(name, linear);
+    expect(name + ".weight", module + ".weight", linear.checkpoint_shape());
+    if (linear.has_bias()) expect(name + ".bias", module + ".bias", {linear.out_features()});
+  }
+  void add_head() {
+    if (model_.find("output.weight") == nullptr) return;  // it is the table
+    expect("language_model.lm_head.weight", "output.weight", {-1, text_.hidden_size});
+  }
+
+  std::vector<ImportedTensor> found;
+  std::vector<std::string> problems;
+
+ private:
+  const GgufFile& file_of(const std::string& name) const {
+    return name.starts_with("language_model.") ? model_ : mmproj_;
+  }
+
+  /// The first converters called the tower's fc1 ffn_down and its fc2 ffn_up; shapes tell.
+  std::string layer_module(const std::string& name, const Linear& linear) const {
+    const std::string module = gguf_module(name);
+    const bool is_first = name.ends_with("mlp.fc1");
+    if (!is_first && !name.ends_with("mlp.fc2")) return module;
+    const GgufTensor* stored = file_of(name).find(module + ".weight");
+    const std::vector<int64_t> swapped = {linear.in_features(), linear.out_features()};
+    if (stored == nullptr || stored->shape != swapped || swapped[0] == swapped[1]) return module;
+    const size_t end = module.rfind('.') + 1;
+    return module.substr(0, end) + (is_first ? "ffn_down" : "ffn_up");
+  }
+
+  void expect(const std::string& name, const std::string& stored_name, at::IntArrayRef shape) {
+    const GgufFile& file = file_of(name);
+    const GgufTensor* stored = file.find(stored_name);
+    if (stored == nullptr) {
+      problems.push_back(
+          fmt::format("{} lacks '{}'", file.path().filename().native(), stored_name));
+      return;
+    }
+    const bool fits =
+        std::equal(stored->shape.begin(), stored->shape.end(), shape.begin(), shape.end(),
+                   [](int64_t a, int64_t b) { return b == -1 || a == b; });
+    if (!fits) {
+      problems.push_back(fmt::format("'{}' has [{}], expected [{}]", stored_name,
+                                     fmt::join(stored->shape, ", "), fmt::join(shape, ", ")));
+      return;
+    }
+    ImportedTensor& imported = found.emplace_back(ImportedTensor{name, &file, stored});
+    // llama.cpp turns neighbouring values where transformers turns halves.
+    if (&file == &model_ && name.ends_with("q_proj.weight")) {
+      imported.interleaved_heads = text_.num_attention_heads;
+    } else if (&file == &model_ && name.ends_with("k_proj.weight")) {
+      imported.interleaved_heads = text_.num_key_value_heads;
+    }
+  }
+
+  const GgufFile& model_;
+  const GgufFile& mmproj_;
+  const TextConfig& text_;
+};
+
+void require_architecture(const GgufFile& file, const std::string& expected) {
+  const std::string found = file.text("general.architecture").value_or("");
+  if (found != expected) {
+    throw FormatError(file.path().native(), fmt::format("its architecture is '{}', expected '{}'",
+                                                        printable(found), expected));
+  }
+}
+
+DType narrow_type(const GgufFile& model) {
+  uint64_t bf16 = 0, other = 0;
+  for (const auto& [name, tensor] : model.tensors()) {
+    if (tensor.shape.size() != 2) continue;
+    (tensor.type == GgufType::kBF16 ? bf16 : other) += tensor.num_bytes;
+  }
+  return bf16 > other ? DType::BF16 : DType::F16;
+}
+
+/// Where row `row` of a matrix of `heads` heads lies in the file.
+int64_t stored_row(int64_t row, int64_t num_rows, int64_t heads) {
+  if (heads == 0) return row;
+  const int64_t size = num_rows / heads, half = size / 2;
+  const int64_t head = row / size, within = row % size;
+  return head * size + within % half * 2 + within / half;
+}
+
+void require_representable(std::span<const float> values, DType dtype, const ImportedTensor& source,
+                           const std::string& stored_name) {
+  constexpr float kLargestHalf = 65504;
+  for (const float value : values) {
+    if (!std::isfinite(value)) {
+      throw FormatError(source.file->path().native(),
+                        fmt::format("tensor '{}' holds a value that is not finite", stored_name));
+    }
+    if (dtype == DType::F16 && std::abs(value) > kLargestHalf) {
+      throw ConfigError(
+          fmt::format("{}: tensor '{}' holds {}, which fp16 does not; take --dtype bf16",
+                      source.file->path().native(), stored_name, value));
+    }
+  }
+}
+
+void write_tensor(const ImportedTensor& source, DType dtype, CheckpointWriter& writer) {
+  constexpr size_t kPieceBytes = 16 << 20;
+  const GgufTensor& tensor = *source.tensor;
+  const bool has_rows = tensor.shape.size() > 1;
+  const int64_t num_rows = has_rows ? tensor.shape[0] : 1;
+  const auto count = static_cast<int64_t>(checked_num_elements(tensor.shape).value_or(0));
+  const int64_t row_size = num_rows > 0 ? count / num_rows : 0;
+  const uint64_t row_bytes = num_rows > 0 ? tensor.num_bytes / static_cast<uint64_t>(num_rows) : 0;
+  const auto bytes = source.file->bytes(tensor);
+  std::vector<float> row(static_cast<size_t>(row_size));
+  std::vector<std::byte> narrow(row.size() * dtype_bytes(dtype)), piece;
+  for (int64_t r = 0; r < num_rows; ++r) {
+    const auto at = static_cast<uint64_t>(stored_row(r, num_rows, source.interleaved_heads));
+    dequantize_gguf(tensor.type, bytes.subspan(at * row_bytes, row_bytes), row);
+    require_representable(row, dtype, source, gguf_name(source.name));
+    convert_from_float32(dtype, row, narrow);
+    piece.insert(piece.end(), narrow.begin(), narrow.end());
+    if (piece.size() >= kPieceBytes || r + 1 == num_rows) {
+      writer.write(source.name, piece);
+      piece.clear();
+    }
+  }
+  source.file->release(tensor);
+}
+
+const char* torch_dtype_name(DType dtype) {
+  return dtype == DType::F32 ? "float32" : dtype == DType::BF16 ? "bfloat16" : "float16";
+}
+
+}  // namespace
+
+DType import_gguf(const GgufImport& source, const fs::path& target,
+                  const ProgressCallback& progress) {
+  NewFolder folder(target);
+  Json json = read_json(source.config / "config.json");
+  const LlavaConfig config = LlavaConfig::load(source.config);
+  const GgufFile model_file(source.model), mmproj_file(source.mmproj);
+  require_architecture(model_file, "llama");
+  require_architecture(mmproj_file, "clip");
+  LlavaNext model(config);
+  GgufMatcher matcher(model_file, mmproj_file, config.text);
+  model.visit_parameters(matcher);
+  matcher.add_head();
+  if (!matcher.problems.empty()) {
+    constexpr size_t kShown = 8;
+    const size_t shown = std::min(kShown, matcher.problems.size());
+    throw FormatError(
+        source.model.native(),
+        fmt::format("the weights do not fit {}: {}{}", (source.config / "config.json").native(),
+                    fmt::join(matcher.problems.begin(),
+                              matcher.problems.begin() + static_cast<long>(shown), "; "),
+                    shown < matcher.problems.size()
+                        ? fmt::format(" and {} more", matcher.problems.size() - shown)
+                        : ""));
+  }
+  const DType dtype = source.dtype.value_or(narrow_type(model_file));
+  std::vector<TensorSpec> specs;
+  uint64_t total = 0, done = 0;
+  for (const ImportedTensor& imported : matcher.found) {
+    specs.push_back({imported.name, dtype, imported.tensor->shape});
+    total += imported.tensor->num_bytes;
+  }
+  CheckpointWriter writer(folder.path(), std::move(specs));
+  for (const ImportedTensor& imported : matcher.found) {
+    write_tensor(imported, dtype, writer);
+    done += imported.tensor->num_bytes;
+    if (progress) progress(done, total);
+  }
+  writer.commit();
+  copy_other_files(source.config, folder.path());
+  json["torch_dtype"] = torch_dtype_name(dtype);
+  json.erase("quantization_config");
+  write_file(folder.path() / "config.json", json.dump(2) + "\n");
+  folder.commit();
+  return dtype;
+}
+
+}  // namespace e5v

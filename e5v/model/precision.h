@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "e5v/nn/weight_form.h"
+
+namespace e5v {
+
+/// Operands of the matrix products. The residual stream, norms, softmax and rotary are always fp32.
+enum class Precision {
+  kAuto,  ///< CPU: bf16 if the CPU multiplies it and the checkpoint has 16-bit weights, else fp32;
+          ///< CUDA: the checkpoint's 16-bit type, bf16 for others; of a quantised checkpoint its
+          ///< own
+  kFloat32,
+  kBFloat16,
+  kFloat16,  ///< CUDA only
+  kInt8,     ///< CPU only, packed only: products of 8-bit integers, attention in bf16 or fp32
+  kInt4,     ///< as kInt8; the language model's weights lie in 4 bits, the others in 8
+  kNf4,      ///< CPU only: as kBFloat16; the language model's weights lie in 4 bits (QLoRA's)
+};
+
+/// The precision called "auto", "fp32", "bf16", "fp16", "int8", "int4" or "nf4".
+std::optional<Precision> find_precision(std::string_view name);
+/// The same; throws ConfigError for another name.
+Precision precision_from_name(const std::string& name);
+const char* precision_name(Precision precision);
+
+/// int8, int4 and nf4: what `e5v quantize` writes.
+bool is_quantized(Precision precision);
+
+/// The type of the operands; `precision` is not kAuto.
+at::ScalarType compute_dtype(Precision precision);
+
+/// How the weight of the Linear of that canonical name lies in memory, packed for inference;
+/// `precision` is neither kAuto nor kFloat16.
+WeightForm weight_form(std::string_view name, Precision precision);
+
+}  // namespace e5v
