@@ -38,15 +38,12 @@ done
 
 # measure NAME TASK PART OPTION...: one report a seed, pooled into $output/NAME/PART.
 measure() {
-  local name=$1 task=$2 part=$3 seed folder reports=()
+  local name=$1 task=$2 part=$3 seed reports=()
   shift 3
   for seed in $seeds; do
-    folder=$output/data/$seed/$part
-    [ "$part" != composed ] || folder=$output/data/$seed-composed/composed
-    [ "$part" = composed ] || set -- "$@" --images "$folder/images"
-    local data=$folder
-    [ "$part" = composed ] || data=$folder/dataset.json
-    "$e5v" eval "$task" --data "$data" --split "$split" --output "$output/$name/$part-$seed" --quiet \
+    local where=(--data "$output/data/$seed/$part/dataset.json" --images "$output/data/$seed/$part/images")
+    [ "$part" != composed ] || where=(--data "$output/data/$seed-composed/composed")
+    "$e5v" eval "$task" "${where[@]}" --split "$split" --output "$output/$name/$part-$seed" --quiet \
       --no-cached "$@" >"$output/log" || { cat "$output/log" >&2; return 1; }
     reports+=("$output/$name/$part-$seed")
   done
