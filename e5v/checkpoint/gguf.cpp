@@ -19,8 +19,19 @@ constexpr uint64_t kMaxAlignment = 1 << 20;
 
 /// ggml's numbers of metadata's types.
 enum ValueType : uint32_t {
-  kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64,
-  kInt64, kFloat64
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64
 };
 
 /// Bytes of one value; 0 for what has no fixed size.
@@ -58,9 +69,10 @@ class HeaderReader {
 
   std::span<const std::byte> take(uint64_t size) {
     if (size > bytes_.size() - at_) {
-      fail(fmt::format("the header goes on for {} bytes, but the file ends after {}; incomplete "
-                       "download?",
-                       size, bytes_.size() - at_));
+      fail(
+          fmt::format("the header goes on for {} bytes, but the file ends after {}; incomplete "
+                      "download?",
+                      size, bytes_.size() - at_));
     }
     const auto taken = bytes_.subspan(at_, size);
     at_ += size;
@@ -176,8 +188,9 @@ GgufFile::GgufFile(const std::filesystem::path& path) : file_(path) {
   const auto num_tensors = reader.number<uint64_t>();
   const auto num_keys = reader.number<uint64_t>();
   if (num_tensors > kMaxTensors || num_keys > kMaxKeys) {
-    reader.fail(fmt::format("{} tensors and {} keys, expected at most {} of each; is the file damaged?",
-                            num_tensors, num_keys, kMaxTensors));
+    reader.fail(
+        fmt::format("{} tensors and {} keys, expected at most {} of each; is the file damaged?",
+                    num_tensors, num_keys, kMaxTensors));
   }
   for (uint64_t i = 0; i < num_keys; ++i) {
     const std::string key = reader.text(kMaxNameBytes);

@@ -17,9 +17,9 @@ struct TypeTraits {
 };
 
 constexpr std::array kTypes = {
-    TypeTraits{GgufType::kF32, "F32", 1, 4},      TypeTraits{GgufType::kF16, "F16", 1, 2},
-    TypeTraits{GgufType::kBF16, "BF16", 1, 2},    TypeTraits{GgufType::kQ4_0, "Q4_0", 32, 18},
-    TypeTraits{GgufType::kQ8_0, "Q8_0", 32, 34},  TypeTraits{GgufType::kQ4_K, "Q4_K", 256, 144},
+    TypeTraits{GgufType::kF32, "F32", 1, 4},       TypeTraits{GgufType::kF16, "F16", 1, 2},
+    TypeTraits{GgufType::kBF16, "BF16", 1, 2},     TypeTraits{GgufType::kQ4_0, "Q4_0", 32, 18},
+    TypeTraits{GgufType::kQ8_0, "Q8_0", 32, 34},   TypeTraits{GgufType::kQ4_K, "Q4_K", 256, 144},
     TypeTraits{GgufType::kQ6_K, "Q6_K", 256, 210},
 };
 
@@ -40,7 +40,8 @@ void dequantize_q8_0(const uint8_t* block, float* y) {
   for (int i = 0; i < 32; ++i) y[i] = d * static_cast<float>(static_cast<int8_t>(block[2 + i]));
 }
 
-/// d, 16 bytes: value j in the low half of byte j, value 16 + j in its high half, 8 more than it is.
+/// d, 16 bytes: value j in the low half of byte j, value 16 + j in its high half, 8 more than it
+/// is.
 void dequantize_q4_0(const uint8_t* block, float* y) {
   const float d = half_at(block);
   for (int j = 0; j < 16; ++j) {

@@ -45,8 +45,10 @@ void register_import_gguf(CLI::App& app, CommandContext& context) {
       ->required();
   command->add_option("--output", import->output, "Folder to make; must be new or empty")
       ->required();
-  command->add_option("--dtype", import->dtype,
-                      "Of the weights: auto (bf16 where the file has bf16, else fp16), bf16, fp16, fp32")
+  command
+      ->add_option(
+          "--dtype", import->dtype,
+          "Of the weights: auto (bf16 where the file has bf16, else fp16), bf16, fp16, fp32")
       ->check(CLI::IsMember({"auto", "bf16", "fp16", "fp32"}))
       ->capture_default_str();
   command->callback([import, &context] { import->run(context); });

@@ -36,10 +36,9 @@ void register_quantize(CLI::App& app, CommandContext& context) {
   command->add_option("--output", quantize->output, "Folder to make; must be new or empty")
       ->required();
   CliOptionRegistry registry(*command);
-  registry.add(
-      "precision", quantize->precision,
-      {{"int8", Precision::kInt8}, {"int4", Precision::kInt4}, {"nf4", Precision::kNf4}},
-      "Of the weights");
+  registry.add("precision", quantize->precision,
+               {{"int8", Precision::kInt8}, {"int4", Precision::kInt4}, {"nf4", Precision::kNf4}},
+               "Of the weights");
   command->callback([quantize, &context] { quantize->run(context); });
 }
 

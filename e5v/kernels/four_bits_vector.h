@@ -1,5 +1,5 @@
-// four_bits_kernels.h in vectors; compiled by four_bits_avx2.cpp and four_bits_avx512.cpp, each with
-// its own instruction set.
+// four_bits_kernels.h in vectors; compiled by four_bits_avx2.cpp and four_bits_avx512.cpp, each
+// with its own instruction set.
 #pragma once
 
 #include "e5v/kernels/four_bits_kernels.h"
@@ -101,8 +101,8 @@ void widen_blocks(const uint8_t* codes, const float* scales, const float* values
       const Table wide = __builtin_convertvector(pairs, Table);
       const Table first = __builtin_shuffle(table, wide >> 4);
       const Table second = __builtin_shuffle(table, wide & 15);
-      const Pairs both = __builtin_convertvector(second, Pairs) << 16 |
-                         __builtin_convertvector(first, Pairs);
+      const Pairs both =
+          __builtin_convertvector(second, Pairs) << 16 | __builtin_convertvector(first, Pairs);
       std::memcpy(out, &both, sizeof(both));
     }
   }

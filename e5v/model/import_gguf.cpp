@@ -27,10 +27,14 @@ struct Renaming {
 };
 
 constexpr std::array kLayerNames = {
-    Renaming{"self_attn.q_proj", "attn_q"},   Renaming{"self_attn.k_proj", "attn_k"},
-    Renaming{"self_attn.v_proj", "attn_v"},   Renaming{"self_attn.o_proj", "attn_output"},
-    Renaming{"mlp.gate_proj", "ffn_gate"},    Renaming{"mlp.up_proj", "ffn_up"},
-    Renaming{"mlp.down_proj", "ffn_down"},    Renaming{"input_layernorm", "attn_norm"},
+    Renaming{"self_attn.q_proj", "attn_q"},
+    Renaming{"self_attn.k_proj", "attn_k"},
+    Renaming{"self_attn.v_proj", "attn_v"},
+    Renaming{"self_attn.o_proj", "attn_output"},
+    Renaming{"mlp.gate_proj", "ffn_gate"},
+    Renaming{"mlp.up_proj", "ffn_up"},
+    Renaming{"mlp.down_proj", "ffn_down"},
+    Renaming{"input_layernorm", "attn_norm"},
     Renaming{"post_attention_layernorm", "ffn_norm"},
 };
 
@@ -149,11 +153,13 @@ class GgufMatcher final : public ParameterVisitor {
     const GgufFile& file = file_of(name);
     const GgufTensor* stored = file.find(stored_name);
     if (stored == nullptr) {
-      problems.push_back(fmt::format("{} lacks '{}'", file.path().filename().native(), stored_name));
+      problems.push_back(
+          fmt::format("{} lacks '{}'", file.path().filename().native(), stored_name));
       return;
     }
-    const bool fits = std::equal(stored->shape.begin(), stored->shape.end(), shape.begin(),
-                                 shape.end(), [](int64_t a, int64_t b) { return b == -1 || a == b; });
+    const bool fits =
+        std::equal(stored->shape.begin(), stored->shape.end(), shape.begin(), shape.end(),
+                   [](int64_t a, int64_t b) { return b == -1 || a == b; });
     if (!fits) {
       problems.push_back(fmt::format("'{}' has [{}], expected [{}]", stored_name,
                                      fmt::join(stored->shape, ", "), fmt::join(shape, ", ")));
@@ -207,8 +213,9 @@ void require_representable(std::span<const float> values, DType dtype, const Imp
                         fmt::format("tensor '{}' holds a value that is not finite", stored_name));
     }
     if (dtype == DType::F16 && std::abs(value) > kLargestHalf) {
-      throw ConfigError(fmt::format("{}: tensor '{}' holds {}, which fp16 does not; take --dtype bf16",
-                                    source.file->path().native(), stored_name, value));
+      throw ConfigError(
+          fmt::format("{}: tensor '{}' holds {}, which fp16 does not; take --dtype bf16",
+                      source.file->path().native(), stored_name, value));
     }
   }
 }

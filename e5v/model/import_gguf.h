@@ -22,8 +22,8 @@ struct GgufImport {
 
 /// Writes the checkpoint folder that such a pair of files was made of (or would have been, after
 /// their rounding): names and shapes as published, rows of q and k in transformers' order, so that
-/// everything loads it. What embedding does not need is left out, but for the head. In little memory;
-/// the folder appears when it is complete. Returns the type that was written.
+/// everything loads it. What embedding does not need is left out, but for the head. In little
+/// memory; the folder appears when it is complete. Returns the type that was written.
 ///
 /// Throws FileError, FormatError (all missing and misshaped tensors in one), ConfigError.
 DType import_gguf(const GgufImport& source, const std::filesystem::path& target,

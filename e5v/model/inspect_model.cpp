@@ -58,8 +58,8 @@ class ParameterCounter final : public ParameterVisitor {
                                               {"language model", 0}};
   std::map<Precision, uint64_t> quantized_bytes;  // of matrix products
   uint64_t matrix_elements = 0;                   // of matrix products: in the chosen precision
-  uint64_t table_elements = 0;    // as the checkpoint has them
-  uint64_t float32_elements = 0;  // all others
+  uint64_t table_elements = 0;                    // as the checkpoint has them
+  uint64_t float32_elements = 0;                  // all others
 
  private:
   uint64_t& part_of(const std::string& name, bool is_table) {
@@ -144,8 +144,8 @@ ModelInspection inspect_model(const fs::path& model_dir) {
   }
   for (const auto& [precision, bytes] : matrix_bytes) {
     if (found.stored_precision && precision != *found.stored_precision) continue;
-    found.memory_bytes[precision] = bytes + counter.table_elements * table_element_bytes(found) +
-                                    counter.float32_elements * 4;
+    found.memory_bytes[precision] =
+        bytes + counter.table_elements * table_element_bytes(found) + counter.float32_elements * 4;
   }
   std::error_code ignored;
   const auto has = [&](const char* name) { return fs::exists(model_dir / name, ignored); };

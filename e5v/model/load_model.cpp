@@ -237,10 +237,9 @@ class TypeChecker final : public ParameterVisitor {
     if (!is_floating_point(type_of(parameter))) refuse(parameter, "a floating-point type");
   }
   [[noreturn]] void refuse(const std::string& parameter, std::string_view expected) const {
-    throw FormatError(model_dir_.native(),
-                      fmt::format("tensor '{}' is of type {}, expected {}",
-                                  report_.sources.at(parameter), dtype_name(type_of(parameter)),
-                                  expected));
+    throw FormatError(model_dir_.native(), fmt::format("tensor '{}' is of type {}, expected {}",
+                                                       report_.sources.at(parameter),
+                                                       dtype_name(type_of(parameter)), expected));
   }
 
   const CheckpointReport& report_;
@@ -319,9 +318,9 @@ Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
   const Precision precision =
       resolve_precision(options.precision, options.device, checkpoint, stored);
   if (is_quantized(precision) && !options.pack) {
-    throw ConfigError(fmt::format("precision {} is for embedding only; expected auto, fp32 or bf16{}",
-                                  precision_name(precision),
-                                  stored ? " and weights that are not quantised" : ""));
+    throw ConfigError(fmt::format(
+        "precision {} is for embedding only; expected auto, fp32 or bf16{}",
+        precision_name(precision), stored ? " and weights that are not quantised" : ""));
   }
   TypeChecker types(report, checkpoint, stored, model_dir);
   visit(types);

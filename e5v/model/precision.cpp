@@ -42,9 +42,9 @@ std::optional<Precision> find_precision(std::string_view name) {
 
 Precision precision_from_name(const std::string& name) {
   if (const auto precision = find_precision(name)) return *precision;
-  throw ConfigError(fmt::format(
-      "precision '{}' is not known, expected auto, fp32, bf16, fp16, int8, int4 or nf4",
-      printable(name)));
+  throw ConfigError(
+      fmt::format("precision '{}' is not known, expected auto, fp32, bf16, fp16, int8, int4 or nf4",
+                  printable(name)));
 }
 
 const char* precision_name(Precision precision) {

@@ -13,7 +13,8 @@ namespace e5v {
 /// Operands of the matrix products. The residual stream, norms, softmax and rotary are always fp32.
 enum class Precision {
   kAuto,  ///< CPU: bf16 if the CPU multiplies it and the checkpoint has 16-bit weights, else fp32;
-          ///< CUDA: the checkpoint's 16-bit type, bf16 for others; of a quantised checkpoint its own
+          ///< CUDA: the checkpoint's 16-bit type, bf16 for others; of a quantised checkpoint its
+          ///< own
   kFloat32,
   kBFloat16,
   kFloat16,  ///< CUDA only

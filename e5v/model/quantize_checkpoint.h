@@ -8,11 +8,11 @@
 namespace e5v {
 
 /// Writes a model folder whose weights are rounded to `precision` (int8, int4 or nf4) once, so that
-/// loading it takes no longer than reading it: docs/formats.md says how they lie. Every command that
-/// embeds loads it, with the same bits as rounding on load. Tensors that are no matrix product's, or
-/// that embedding does not need, are copied as they are, as are configuration and tokenizer;
-/// config.json gets a `quantization_config`. In the memory of one layer's weights; the folder
-/// appears when it is complete.
+/// loading it takes no longer than reading it: docs/formats.md says how they lie. Every command
+/// that embeds loads it, with the same bits as rounding on load. Tensors that are no matrix
+/// product's, or that embedding does not need, are copied as they are, as are configuration and
+/// tokenizer; config.json gets a `quantization_config`. In the memory of one layer's weights; the
+/// folder appears when it is complete.
 ///
 /// Throws FileError (also if `target` exists and is not empty), FormatError as load_model,
 /// ConfigError for another precision or weights that are quantised already.

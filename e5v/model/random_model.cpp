@@ -257,7 +257,8 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   if (preset.for_training) draw_for_training(tensors, config);
   write_tensors(unfinished.path(), tensors, options.seed, progress);
   write_json(unfinished.path() / "config.json", preset.config);
-  write_json(unfinished.path() / "preprocessor_config.json", preprocessor_config_for(preset.config));
+  write_json(unfinished.path() / "preprocessor_config.json",
+             preprocessor_config_for(preset.config));
   write_json(unfinished.path() / "processor_config.json", processor_config_for(preset.config));
   write_json(unfinished.path() / "tokenizer_config.json",
              preset.num_text_tokens > 0 ? preset_tokenizer_config() : word_tokenizer_config());

@@ -13,7 +13,8 @@ constexpr int kVersion = 1;
 }  // namespace
 
 Json quantization_config(Precision precision) {
-  return {{"quant_method", kMethod}, {"precision", precision_name(precision)}, {"version", kVersion}};
+  return {
+      {"quant_method", kMethod}, {"precision", precision_name(precision)}, {"version", kVersion}};
 }
 
 std::optional<Precision> stored_precision(const std::filesystem::path& model_dir) {
@@ -25,8 +26,8 @@ std::optional<Precision> stored_precision(const std::filesystem::path& model_dir
   const Json& quantization = config["quantization_config"];
   if (quantization.is_null()) return std::nullopt;
   const auto text = [&](const char* name) {
-    const bool has_text = quantization.is_object() && quantization.contains(name) &&
-                          quantization[name].is_string();
+    const bool has_text =
+        quantization.is_object() && quantization.contains(name) && quantization[name].is_string();
     return has_text ? quantization[name].get<std::string>() : std::string();
   };
   if (text("quant_method") != kMethod) {

@@ -9,8 +9,8 @@
 
 namespace e5v {
 
-/// The precision to which `e5v quantize` rounded a folder's weights, by `quantization_config` of its
-/// config.json; nullopt where they are floating point. Throws FileError, FormatError, and
+/// The precision to which `e5v quantize` rounded a folder's weights, by `quantization_config` of
+/// its config.json; nullopt where they are floating point. Throws FileError, FormatError, and
 /// ConfigError where another program quantised them.
 std::optional<Precision> stored_precision(const std::filesystem::path& model_dir);
 

@@ -30,8 +30,8 @@ class FusedLinear {
   Linear& part(size_t part) { return parts_[part]; }
   const Linear& part(size_t part) const { return parts_[part]; }
 
-  /// Replaces the parts' weights by one of that form. The parts must be loaded; afterwards they hold
-  /// nothing.
+  /// Replaces the parts' weights by one of that form. The parts must be loaded; afterwards they
+  /// hold nothing.
   void pack(WeightForm form);
   /// Takes that one weight as it is, and the parts' biases.
   void set_packed(std::unique_ptr<LinearStorage> weight);

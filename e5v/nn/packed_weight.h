@@ -35,8 +35,8 @@ class PackedWeight {
   /// Throws InputError for another shape, dtype or device, ConfigError for int8 on a CPU without
   /// such products.
   PackedWeight(const at::Tensor& weight, Precision precision);
-  /// kInt8, of a weight that was rounded before (quantized_weight.h): the same bits as of the weight
-  /// itself. Throws InputError if its tensors do not fit each other, ConfigError as above.
+  /// kInt8, of a weight that was rounded before (quantized_weight.h): the same bits as of the
+  /// weight itself. Throws InputError if its tensors do not fit each other, ConfigError as above.
   explicit PackedWeight(const Int8Tensor& weight);
   PackedWeight(PackedWeight&&) noexcept;
   PackedWeight& operator=(PackedWeight&&) noexcept;

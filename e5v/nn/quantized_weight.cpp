@@ -50,7 +50,8 @@ void for_blocks_of_rows(const at::Tensor& weight, const Take& take) {
 void round_row(const float* row, int64_t num_groups, uint8_t* codes, uint8_t* multipliers,
                float* scale) {
   float largest = 0;
-  for (int64_t i = 0; i < num_groups * kInt4Group; ++i) largest = std::max(largest, std::abs(row[i]));
+  for (int64_t i = 0; i < num_groups * kInt4Group; ++i)
+    largest = std::max(largest, std::abs(row[i]));
   *scale = largest / (7 * kInt4LargestMultiplier);
   if (!(*scale > 0) || !std::isfinite(*scale)) {
     std::fill_n(codes, num_groups * kInt4Group / 2, uint8_t{0x88});  // zeros
@@ -144,7 +145,8 @@ Int4Storage::Int4Storage(Int4Tensor weight) : weight_(std::move(weight)) {
   try {
     PanelProduct(weight_.channels.size(0), weight_.codes.size(0), PanelProduct::DataType::s8);
   } catch (const dnnl::error&) {
-    throw ConfigError("this CPU has no products of 8-bit integers; take precision nf4, fp32 or bf16");
+    throw ConfigError(
+        "this CPU has no products of 8-bit integers; take precision nf4, fp32 or bf16");
   }
 }
 

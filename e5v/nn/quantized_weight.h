@@ -8,7 +8,8 @@
 
 namespace e5v {
 
-/// x [T, in] rotated and rounded to 8 bits (kernels/quantize.h): x · channels ≈ (values · scales) R.
+/// x [T, in] rotated and rounded to 8 bits (kernels/quantize.h): x · channels ≈ (values · scales)
+/// R.
 struct QuantizedRows {
   at::Tensor values;  ///< [T, in] int8
   at::Tensor scales;  ///< [T] fp32
@@ -17,8 +18,8 @@ struct QuantizedRows {
 /// x of a floating dtype, channels [in] fp32.
 QuantizedRows quantize_rows(const at::Tensor& x, const at::Tensor& channels);
 
-/// A weight [out, in] in 8-bit integers: W ≈ (values · scales) R · channels, where R is the rotation
-/// of kernels/quantize.h and `channels` the size of each column of W beside the others.
+/// A weight [out, in] in 8-bit integers: W ≈ (values · scales) R · channels, where R is the
+/// rotation of kernels/quantize.h and `channels` the size of each column of W beside the others.
 struct Int8Tensor {
   at::Tensor values;    ///< [out, in] int8
   at::Tensor scales;    ///< [out] fp32

@@ -24,8 +24,8 @@ void multiply(const at::Tensor& x, const ReadWeightBlock& weight, bool is_gradie
     return pack_for_thread(product, panel, block.values, 1, block.row_stride);
   };
   const at::Tensor dense = x.contiguous();
-  const auto result = y.scalar_type() == at::kBFloat16 ? PanelProduct::DataType::bf16
-                                                       : PanelProduct::DataType::f32;
+  const auto result =
+      y.scalar_type() == at::kBFloat16 ? PanelProduct::DataType::bf16 : PanelProduct::DataType::f32;
   product.multiply(find_panel, dense.data_ptr(), x.size(0), nullptr, y.data_ptr(), result,
                    accumulate);
 }

@@ -52,8 +52,11 @@ at::Tensor shared_channels(const std::vector<RoundedPart>& parts, size_t index) 
 
 Nf4Tensor nf4_tensor(const RoundedPart& part, int64_t in_features) {
   const int64_t size = part.at(0).numel() * 2;  // in_features divides it, or the last half is empty
-  return {part[0].contiguous(), part[1].contiguous(), part[2].contiguous(),
-          part[3].item<float>(), {size / in_features, in_features}};
+  return {part[0].contiguous(),
+          part[1].contiguous(),
+          part[2].contiguous(),
+          part[3].item<float>(),
+          {size / in_features, in_features}};
 }
 
 }  // namespace
@@ -105,11 +108,11 @@ std::unique_ptr<LinearStorage> make_storage(const std::vector<RoundedPart>& part
                                             int64_t in_features, WeightForm form) {
   switch (form) {
     case WeightForm::kInt8:
-      return std::make_unique<PackedStorage>(PackedWeight(
-          Int8Tensor{joined(parts, 0), joined(parts, 1), shared_channels(parts, 2)}));
+      return std::make_unique<PackedStorage>(
+          PackedWeight(Int8Tensor{joined(parts, 0), joined(parts, 1), shared_channels(parts, 2)}));
     case WeightForm::kInt4:
-      return std::make_unique<Int4Storage>(Int4Tensor{
-          joined(parts, 0), joined(parts, 1), joined(parts, 2), shared_channels(parts, 3)});
+      return std::make_unique<Int4Storage>(Int4Tensor{joined(parts, 0), joined(parts, 1),
+                                                      joined(parts, 2), shared_channels(parts, 3)});
     case WeightForm::kNf4: {
       std::vector<Nf4Tensor> tensors;
       for (const RoundedPart& part : parts) tensors.push_back(nf4_tensor(part, in_features));
@@ -120,8 +123,7 @@ std::unique_ptr<LinearStorage> make_storage(const std::vector<RoundedPart>& part
   }
 }
 
-std::unique_ptr<LinearStorage> make_storage(const std::vector<at::Tensor>& parts,
-                                            WeightForm form) {
+std::unique_ptr<LinearStorage> make_storage(const std::vector<at::Tensor>& parts, WeightForm form) {
   switch (form) {
     case WeightForm::kFloat32:
       return std::make_unique<PackedStorage>(

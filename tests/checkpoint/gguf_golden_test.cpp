@@ -21,8 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::filesystem::path kGoldens =
-    std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/gguf";
+const std::filesystem::path kGoldens = std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/gguf";
 
 TEST(GgufGoldenTest, EveryTypeIsReadAsTheReferenceReadsIt) {
   const GgufFile file(kGoldens / "every_type.gguf");

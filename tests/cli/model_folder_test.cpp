@@ -84,8 +84,8 @@ TEST(QuantizeCommandTest, WritesAFolderThatEmbedsAsRoundingOnLoadDoes) {
   ASSERT_EQ(run_e5v("random-model --output " + model).status, 0);
   for (const std::string precision : {"int8", "int4", "nf4"}) {
     const std::string quantized = (folder / precision).native();
-    const ProgramResult made =
-        run_e5v("quantize --model " + model + " --precision " + precision + " --output " + quantized);
+    const ProgramResult made = run_e5v("quantize --model " + model + " --precision " + precision +
+                                       " --output " + quantized);
     EXPECT_EQ(made.status, 0) << made.err;
     EXPECT_EQ(made.out, quantized + "\n");
     EXPECT_THAT(run_e5v("inspect " + quantized).out, HasSubstr("quantised     to " + precision));
@@ -93,8 +93,7 @@ TEST(QuantizeCommandTest, WritesAFolderThatEmbedsAsRoundingOnLoadDoes) {
       return run_e5v("similarity --json \"a dog\" \"two cats\" --model " + options).out;
     };
     EXPECT_EQ(similarity(quantized), similarity(model + " --precision " + precision));
-    const ProgramResult taken =
-        run_e5v("quantize --model " + model + " --output " + quantized);
+    const ProgramResult taken = run_e5v("quantize --model " + model + " --output " + quantized);
     EXPECT_EQ(taken.status, 1);
     EXPECT_THAT(taken.err, HasSubstr("expected a new or empty folder"));
   }

@@ -61,7 +61,8 @@ TEST_P(FourBitsTest, RoundingLosesWhatFourBitsMust) {
     error += difference * difference;
     norm += x[i] * x[i];
   }
-  // Of a Gaussian in groups of 32; with the multiplier of the largest value alone it would be 0.097.
+  // Of a Gaussian in groups of 32; with the multiplier of the largest value alone it would be
+  // 0.097.
   EXPECT_LT(std::sqrt(error / norm), 0.091);
   EXPECT_GT(std::sqrt(error / norm), 0.085);
 }

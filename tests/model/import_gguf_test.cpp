@@ -127,7 +127,9 @@ class ImportGgufTest : public testing::Test {
     const Checkpoint checkpoint = Checkpoint::open(original());
     for (const std::string& name : checkpoint.names()) {
       const TensorView view = *checkpoint.find(name);
-      Entry entry{gguf_name_of(name), GgufType::kBF16, {view.shape.begin(), view.shape.end()},
+      Entry entry{gguf_name_of(name),
+                  GgufType::kBF16,
+                  {view.shape.begin(), view.shape.end()},
                   std::string(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size())};
       const bool in_language_model = name.starts_with("language_model.");
       if (in_language_model && name.ends_with("q_proj.weight")) {

@@ -142,19 +142,6 @@ TEST_P(HalfWeightsGoldenTest, ComputedInInt8StaysNearTheReference) {
   }
 }
 
-TEST_P(HalfWeightsGoldenTest, ComputedIn4BitsStaysNearTheReference) {
-  const at::NoGradGuard no_grad;
-  const Golden golden = load_golden(GetParam());
-  for (const Precision precision : {Precision::kInt4, Precision::kNf4}) {
-    const auto model = load_golden_model(golden, {.precision = precision});
-    for (const GoldenItem& item : golden.items()) {
-      const at::Tensor states = model->forward(golden_batch(golden, model->config(), {item.name}));
-      const at::Tensor expected = golden.expected("item." + item.name + ".last_hidden_state");
-      EXPECT_GE(cosine(states[0], expected), 0.95) << precision_name(precision) << " " << item.name;
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(Golden, HalfWeightsGoldenTest,
                          testing::Values("model_llama_bf16", "model_llama_fp16"),
                          [](const auto& info) { return info.param; });

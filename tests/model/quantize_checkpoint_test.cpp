@@ -76,9 +76,10 @@ TEST_P(QuantizeCheckpointTest, CopiesWhatIsNoMatrixProductsAsItIs) {
     const auto bytes = checkpoint.find(name).value().bytes;
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
-  for (const char* name : {"language_model.model.embed_tokens.weight", "language_model.lm_head.weight",
-                           "language_model.model.layers.1.input_layernorm.weight", "image_newline",
-                           "vision_tower.vision_model.post_layernorm.bias"}) {
+  for (const char* name :
+       {"language_model.model.embed_tokens.weight", "language_model.lm_head.weight",
+        "language_model.model.layers.1.input_layernorm.weight", "image_newline",
+        "vision_tower.vision_model.post_layernorm.bias"}) {
     EXPECT_EQ(bytes_of(before, name), bytes_of(after, name)) << name;
   }
   EXPECT_EQ(read_file(original() / "tokenizer.json"), read_file(quantized() / "tokenizer.json"));

@@ -100,7 +100,8 @@ TEST_P(RoundedWeightTest, WhatWasRoundedBeforeGivesTheSameBits) {
   const at::Tensor x = at::randn({9, 128}).to(at::kBFloat16);
   const at::Tensor at_once = make_storage(parts, GetParam())->product(x, {}, at::kFloat);
   EXPECT_EQ(at_once.size(1), 133);
-  EXPECT_TRUE(at::equal(make_storage(rounded, 128, GetParam())->product(x, {}, at::kFloat), at_once));
+  EXPECT_TRUE(
+      at::equal(make_storage(rounded, 128, GetParam())->product(x, {}, at::kFloat), at_once));
 }
 
 TEST_P(RoundedWeightTest, TakesAWeightOfZeros) {
