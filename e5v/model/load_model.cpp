@@ -279,13 +279,13 @@ Precision resolve_precision(Precision precision, at::Device device, const Checkp
                     precision_name(precision)));
   }
   if (precision != Precision::kAuto) return precision;
-  const DType stored = main_dtype(checkpoint);
+  const DType most = main_dtype(checkpoint);
   if (device.is_cpu()) {
-    const bool narrow = dtype_bytes(stored) <= 2;
+    const bool narrow = dtype_bytes(most) <= 2;
     return narrow && PackedWeight::has_native_bfloat16() ? Precision::kBFloat16
                                                          : Precision::kFloat32;
   }
-  return stored == DType::F16 ? Precision::kFloat16 : Precision::kBFloat16;
+  return most == DType::F16 ? Precision::kFloat16 : Precision::kBFloat16;
 }
 
 Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,

@@ -20,6 +20,17 @@ constexpr std::array kPrecisions = {
     NamedPrecision{"nf4", Precision::kNf4},
 };
 
+/// Layers of the language model that int8 leaves in bf16: what the first ones lose, all others
+/// pass on. Of 22 layers with random weights they make three fifths of the whole error.
+constexpr int kExactLayers = 2;
+
+bool is_in_first_layers(std::string_view name) {
+  constexpr std::string_view kLayers = "language_model.model.layers.";
+  if (!name.starts_with(kLayers)) return false;
+  name.remove_prefix(kLayers.size());
+  return name.size() > 1 && name[1] == '.' && name[0] >= '0' && name[0] < '0' + kExactLayers;
+}
+
 }  // namespace
 
 std::optional<Precision> find_precision(std::string_view name) {
@@ -71,7 +82,7 @@ WeightForm weight_form(std::string_view name, Precision precision) {
     case Precision::kBFloat16:
       return WeightForm::kBFloat16;
     case Precision::kInt8:
-      return WeightForm::kInt8;
+      return is_in_first_layers(name) ? WeightForm::kBFloat16 : WeightForm::kInt8;
     case Precision::kInt4:
       return in_language_model ? WeightForm::kInt4 : WeightForm::kInt8;
     case Precision::kNf4:

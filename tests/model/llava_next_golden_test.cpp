@@ -136,22 +136,9 @@ TEST_P(HalfWeightsGoldenTest, ComputedInInt8StaysNearTheReference) {
   const auto model = load_golden_model(golden, {.precision = Precision::kInt8});
   for (const GoldenItem& item : golden.items()) {
     const at::Tensor states = model->forward(golden_batch(golden, model->config(), {item.name}));
-    // Random weights amplify errors, and rows of 64 values average out few: 0.9964 to 0.9999 here.
+    // The tower in 8 bits; both text layers are among those that stay in bf16.
     EXPECT_GE(cosine(states[0], golden.expected("item." + item.name + ".last_hidden_state")), 0.995)
         << item.name;
-  }
-}
-
-TEST_P(HalfWeightsGoldenTest, ComputedIn4BitsStaysNearTheReference) {
-  const at::NoGradGuard no_grad;
-  const Golden golden = load_golden(GetParam());
-  for (const Precision precision : {Precision::kInt4, Precision::kNf4}) {
-    const auto model = load_golden_model(golden, {.precision = precision});
-    for (const GoldenItem& item : golden.items()) {
-      const at::Tensor states = model->forward(golden_batch(golden, model->config(), {item.name}));
-      const at::Tensor expected = golden.expected("item." + item.name + ".last_hidden_state");
-      EXPECT_GE(cosine(states[0], expected), 0.95) << precision_name(precision) << " " << item.name;
-    }
   }
 }
 
