@@ -37,6 +37,7 @@ struct EvalCommand {
   EmbedderOptions embedder;
   fs::path phi;
   Composition composition = Composition::kSum;
+  std::string searle_template = SystemOptions().searle_template;
   double target_pad = 0;
   VectorFiles vectors;
   fs::path cache;
@@ -77,6 +78,8 @@ void EvalCommand::register_options(CliOptionRegistry& registry) {
       "composition", composition,
       {{"sum", Composition::kSum}, {"image", Composition::kImage}, {"text", Composition::kText}},
       "clip: what a query of a picture and a text is");
+  registry.add("searle-template", searle_template,
+               "searle: the sentence; $ is the picture's word, <sent> the text");
   registry.add("target-pad", target_pad,
                "clip, searle: pad pictures to this ratio of sides; 0 = do not, SEARLE has 1.25");
   registry.add("text-vectors", vectors.texts,
@@ -107,6 +110,7 @@ SystemOptions EvalCommand::system_options(Progress& progress) const {
   SystemOptions options;
   if (use_cache) options.cache = cache.empty() ? default_cache() : cache;
   options.text_image.font = font;
+  options.searle_template = searle_template;
   options.on_progress = [&progress](const std::string& what, uint64_t done, uint64_t total) {
     progress.set_label(what);
     progress.update(done, total);

@@ -3,6 +3,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/cached_embedding.h"
 #include "e5v/eval/system.h"
+#include "e5v/text/prompts.h"
 
 namespace e5v {
 namespace {
@@ -30,6 +31,12 @@ class ClipSystem final : public System {
     if (composition == Composition::kPseudoWord && !embedder_.has_phi()) {
       throw ConfigError("SEARLE needs the weights of its textual inversion network: --phi FILE");
     }
+    for (const std::string_view part : {std::string_view("$"), kTextPlaceholder}) {
+      if (options.searle_template.find(part) == std::string::npos) {
+        throw ConfigError(fmt::format("'searle_template' is '{}', expected a text with '{}' in it",
+                                      printable(options.searle_template, 60), part));
+      }
+    }
     EmbeddingCache cache;
     if (!options.cache.empty()) {
       cache = EmbeddingCache(options.cache, fingerprint(), embedder_.dimensions());
@@ -44,7 +51,10 @@ class ClipSystem final : public System {
                  {"composition", composition_name(composition_)},
                  {"dimensions", embedder_.dimensions()},
                  {"target_pad", options.target_pad}};
-    if (!options.phi.empty()) json["phi"] = options.phi.string();
+    if (!options.phi.empty()) {
+      json["phi"] = options.phi.string();
+      json["template"] = options_.searle_template;
+    }
     return json;
   }
 
@@ -164,6 +174,7 @@ class ClipSystem final : public System {
       const auto vector = features.vectors[static_cast<int64_t>(i)];
       keys.push_back(ContentHasher()
                          .add("pseudo-word")
+                         .add(options_.searle_template)
                          .add({reinterpret_cast<const char*>(vector.data()), vector.size_bytes()})
                          .add(captions[i])
                          .hash());
@@ -175,13 +186,18 @@ class ClipSystem final : public System {
             std::vector<std::string> sentences;
             std::vector<at::Tensor> images;
             for (const size_t i : batch) {
-              sentences.push_back(fmt::format("a photo of $ that {}", captions[i]));
+              sentences.push_back(sentence_of(captions[i]));
               const auto vector = features.vectors[static_cast<int64_t>(i)];
               images.push_back(at::tensor(c10::ArrayRef<float>(vector.data(), vector.size())));
             }
             deliver(embedder_.composed_features(at::stack(images), sentences), batch, sink);
           });
         });
+  }
+
+  std::string sentence_of(const std::string& caption) const {
+    std::string sentence = options_.searle_template;
+    return sentence.replace(sentence.find(kTextPlaceholder), kTextPlaceholder.size(), caption);
   }
 
   template <class Work>

@@ -74,6 +74,8 @@ struct SystemOptions {
   std::filesystem::path cache;
   /// How texts are drawn where a task asks for pictures of them.
   TextImageOptions text_image;
+  /// SEARLE's sentence: `$` stands for the picture's pseudo-word, `<sent>` for the text.
+  std::string searle_template = "a photo of $ that <sent>";
   EmbedProgress on_progress;
 };
 

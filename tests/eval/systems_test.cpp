@@ -127,6 +127,21 @@ TEST_F(SystemsGoldenTest, AnotherPromptIsAnotherVector) {
   EXPECT_EQ(other->describe()["prompts"], "plain");
 }
 
+TEST_F(SystemsGoldenTest, SearlesSentenceCanBeAnother) {
+  const std::vector<ComposedQuery> queries = {
+      {.reference = {.id = "ball", .path = fs::path(E5V_SOURCE_DIR) / "examples/pictures/ball.png"},
+       .captions = {"is big"}}};
+  const auto vectors_of = [&](const std::string& sentence) {
+    options_.searle_template = sentence;
+    return clip(Composition::kPseudoWord)->queries(queries, "cirr").vectors.values;
+  };
+  const std::vector<float> usual = vectors_of("a photo of $ that <sent>");
+  EXPECT_EQ(vectors_of("a photo of $ that <sent>"), usual);
+  EXPECT_NE(vectors_of("<sent>: $"), usual);
+  EXPECT_THROW(vectors_of("a photo of $"), ConfigError);
+  EXPECT_THROW(vectors_of("<sent>"), ConfigError);
+}
+
 TEST_F(SystemsGoldenTest, TwoCaptionsAreAddedInBothOrders) {
   const auto system = e5v();
   const EvalImage image{.id = "ball", .path = folder_ / "data/images/ball.png", .drawn_text = {}};

@@ -154,7 +154,8 @@ TEST_F(PhiObjectiveTest, TrainingMakesTextsThatFindTheirPictures) {
   train(folder_ / "run");
   const auto metrics = RunFolder(folder_ / "run").metrics();
   EXPECT_LT(metrics.back()["loss"].get<double>(), metrics.front()["loss"].get<double>() - 1);
-  EXPECT_GE(metrics.back()["eval_recall_at_1"], 0.375);  // of a CLIP that knows nothing; chance: 1/8
+  EXPECT_GE(metrics.back()["eval_recall_at_1"],
+            0.375);  // of a CLIP that knows nothing; chance: 1/8
   const auto phi = read_tensor_file(folder_ / "run" / "phi.safetensors");
   EXPECT_EQ(phi.at("layers.0.weight").sizes(), at::IntArrayRef({512, 128}));
   EXPECT_NO_THROW(
