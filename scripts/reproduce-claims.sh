@@ -62,8 +62,10 @@ for part in rand hard; do
   done
 done
 echo "--- composed"
-measure prompts prompts composed --prompts-task cirr --prompts recipes/shapes/composed_prompts.json --model "$mini"
 measure prompt cirr composed --model "$mini"
+for composition in image text sum; do
+  measure "prompt-$composition" cirr composed --model "$mini" --composition $composition
+done
 for tuned in texts pictures; do
   ! have "shapes-mini-$tuned" ||
     measure $tuned cirr composed --model "$mini" --adapter "$models/shapes-mini-$tuned"
@@ -72,5 +74,6 @@ if have shapes-mini-clip; then
   for composition in image text sum; do
     measure "clip-$composition" cirr composed --system clip --model "$clip" --composition $composition
   done
-  measure searle cirr composed --system searle --model "$clip" --phi "$clip/phi.safetensors"
+  measure searle cirr composed --system searle --model "$clip" --phi "$clip/phi.safetensors" \
+    --searle-template '$ <sent>'
 fi

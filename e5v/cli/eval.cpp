@@ -36,7 +36,7 @@ struct EvalCommand {
   SystemKind system = SystemKind::kE5v;
   EmbedderOptions embedder;
   fs::path phi;
-  Composition composition = Composition::kSum;
+  Composition composition = Composition::kWhole;
   std::string searle_template = SystemOptions().searle_template;
   double target_pad = 0;
   VectorFiles vectors;
@@ -76,8 +76,11 @@ void EvalCommand::register_options(CliOptionRegistry& registry) {
   registry.add("phi", phi, "searle: weights of the textual inversion network (.safetensors)");
   registry.add(
       "composition", composition,
-      {{"sum", Composition::kSum}, {"image", Composition::kImage}, {"text", Composition::kText}},
-      "clip: what a query of a picture and a text is");
+      {{"whole", Composition::kWhole},
+       {"sum", Composition::kSum},
+       {"image", Composition::kImage},
+       {"text", Composition::kText}},
+      "e5v, clip: what a query of a picture and a text is; whole = e5v's prompt, CLIP's sum");
   registry.add("searle-template", searle_template,
                "searle: the sentence; $ is the picture's word, <sent> the text");
   registry.add("target-pad", target_pad,
@@ -128,7 +131,9 @@ std::unique_ptr<System> EvalCommand::make_system(const CommandContext& context, 
       EmbedderOptions loading = embedder;
       if (!with_adapter) loading.adapter.clear();
       loading.on_warning = warn;
-      return make_e5v_system(loading, options, prompts_used);
+      auto whole = make_e5v_system(loading, options, prompts_used);
+      if (composition == Composition::kWhole) return whole;
+      return make_parts_system(std::move(whole), composition);
     }
     case SystemKind::kClip:
     case SystemKind::kSearle: {

@@ -10,20 +10,6 @@ namespace {
 
 constexpr size_t kBatchTexts = 64, kBatchImages = 16;
 
-const char* composition_name(Composition composition) {
-  switch (composition) {
-    case Composition::kSum:
-      return "sum";
-    case Composition::kImage:
-      return "image";
-    case Composition::kText:
-      return "text";
-    case Composition::kPseudoWord:
-      return "pseudo-word";
-  }
-  throw_broken_invariant("composition is an enumerator", __FILE__, __LINE__);
-}
-
 class ClipSystem final : public System {
  public:
   ClipSystem(ClipEmbedderOptions embedder, Composition composition, const SystemOptions& options)
@@ -46,11 +32,13 @@ class ClipSystem final : public System {
 
   Json describe() const override {
     const ClipEmbedderOptions& options = embedder_.options();
-    Json json = {{"system", composition_ == Composition::kPseudoWord ? "searle" : "clip"},
-                 {"model", options.model.string()},
-                 {"composition", composition_name(composition_)},
-                 {"dimensions", embedder_.dimensions()},
-                 {"target_pad", options.target_pad}};
+    Json json = {
+        {"system", composition_ == Composition::kPseudoWord ? "searle" : "clip"},
+        {"model", options.model.string()},
+        {"composition",
+         composition_name(composition_ == Composition::kWhole ? Composition::kSum : composition_)},
+        {"dimensions", embedder_.dimensions()},
+        {"target_pad", options.target_pad}};
     if (!options.phi.empty()) {
       json["phi"] = options.phi.string();
       json["template"] = options_.searle_template;
@@ -114,6 +102,7 @@ class ClipSystem final : public System {
         return raw_images(references, "queries");
       case Composition::kText:
         return raw_texts(captions, "queries");
+      case Composition::kWhole:
       case Composition::kSum: {
         Embedded sum = normalised(raw_images(references, "reference pictures"));
         const Embedded texts = normalised(raw_texts(captions, "queries"));

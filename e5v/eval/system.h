@@ -83,8 +83,19 @@ struct SystemOptions {
 std::unique_ptr<System> make_e5v_system(EmbedderOptions embedder, const SystemOptions& options,
                                         const PromptOverride& prompts = {});
 
-/// How CLIP makes a query of a picture and a text.
-enum class Composition { kSum, kImage, kText, kPseudoWord };
+/// How a query is made of a picture and a text.
+enum class Composition {
+  kWhole,       ///< by the system itself: e5v's prompt, CLIP's sum
+  kSum,         ///< the sum of both vectors
+  kImage,       ///< the picture's alone
+  kText,        ///< the text's alone
+  kPseudoWord,  ///< SEARLE's
+};
+std::string_view composition_name(Composition composition);
+
+/// `whole`, with queries made of its vectors of pictures and texts: kSum, kImage or kText, what
+/// composed retrieval has to be better than. Throws InputError for another composition.
+std::unique_ptr<System> make_parts_system(std::unique_ptr<System> whole, Composition composition);
 
 /// CLIP; with kPseudoWord SEARLE, for which the embedder must have φ.
 std::unique_ptr<System> make_clip_system(ClipEmbedderOptions embedder, Composition composition,

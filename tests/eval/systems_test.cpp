@@ -127,6 +127,27 @@ TEST_F(SystemsGoldenTest, AnotherPromptIsAnotherVector) {
   EXPECT_EQ(other->describe()["prompts"], "plain");
 }
 
+TEST_F(SystemsGoldenTest, AQueryCanBeMadeOfItsParts) {
+  const std::vector<EvalImage> image = {
+      {.id = "ball", .path = fs::path(E5V_SOURCE_DIR) / "examples/pictures/ball.png"}};
+  const std::vector<std::string> text = {"is big"};
+  const std::vector<ComposedQuery> queries = {{.reference = image[0], .captions = text}};
+  const auto query_of = [&](Composition composition) {
+    return make_parts_system(e5v(), composition)->queries(queries, "cirr").vectors.values;
+  };
+  const std::vector<float> picture = e5v()->images(image, "cirr").vectors.values;
+  const std::vector<float> words = e5v()->texts(text, "retrieval").vectors.values;
+  EXPECT_EQ(query_of(Composition::kImage), picture);
+  EXPECT_EQ(query_of(Composition::kText), words);
+  const std::vector<float> sum = query_of(Composition::kSum);
+  double length = 0;
+  for (size_t i = 0; i < sum.size(); ++i) length += std::pow(picture[i] + words[i], 2);
+  for (size_t i = 0; i < sum.size(); ++i) {
+    EXPECT_NEAR(sum[i], (picture[i] + words[i]) / std::sqrt(length), 1e-6);
+  }
+  EXPECT_THROW(make_parts_system(e5v(), Composition::kWhole), InputError);
+}
+
 TEST_F(SystemsGoldenTest, SearlesSentenceCanBeAnother) {
   const std::vector<ComposedQuery> queries = {
       {.reference = {.id = "ball", .path = fs::path(E5V_SOURCE_DIR) / "examples/pictures/ball.png"},
