@@ -1,4 +1,5 @@
 #include "e5v/cli/commands.h"
+#include "e5v/cli/default_model.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -57,7 +58,8 @@ struct EvalCommand {
   PromptOverride in_chat(const PromptOverride& prompts) const;
   TaskReport evaluate(const CommandContext& context, Progress& progress);
   void compare(const CommandContext& context) const;
-  void check() const;
+  /// Also chooses the model where none is given.
+  void check();
 };
 
 void EvalCommand::register_options(CliOptionRegistry& registry) {
@@ -67,7 +69,8 @@ void EvalCommand::register_options(CliOptionRegistry& registry) {
                 {"searle", SystemKind::kSearle},
                 {"vectors", SystemKind::kVectors}},
                "What is evaluated");
-  registry.add("model", embedder.model, "Folder of the e5v model, or of the CLIP");
+  registry.add("model", embedder.model,
+               "Folder of the e5v model, or of the CLIP; none = the built-in e5v model");
   registry.add("adapter", embedder.adapter, "e5v: PEFT LoRA adapter to merge on load");
   task.register_options(registry);
   registry.add("output", output, "Folder of the report");
@@ -200,11 +203,12 @@ TaskReport EvalCommand::evaluate(const CommandContext& context, Progress& progre
   return run_task(task, maker({}, true));
 }
 
-void EvalCommand::check() const {
+void EvalCommand::check() {
   if (output.empty()) throw ConfigError("--output is required: the report's folder");
   if (task.data.empty()) throw ConfigError("--data is required: the data set's folder");
+  if (system == SystemKind::kE5v && embedder.model.empty()) embedder.model = default_model();
   if (system != SystemKind::kVectors && embedder.model.empty()) {
-    throw ConfigError("--model is required, unless --system is vectors");
+    throw ConfigError("--model is required: the CLIP folder");
   }
   if (task.task != "gap" && task.task != "prompts") task.validate();
 }

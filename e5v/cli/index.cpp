@@ -105,7 +105,7 @@ void IndexCommand::run(const CommandContext& context) const {
   EmbedderFlags flags = embedder;
   const bool is_new = !std::filesystem::exists(collection / "collection.db");
   if (is_new) {
-    if (flags.options.model.empty()) throw ConfigError("--model is required for a new collection");
+    flags.choose_model();
     flags.options.validate();
     const CollectionLock lock(collection);
     Collection::create(collection, collection_settings(flags.options, kind));

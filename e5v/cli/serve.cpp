@@ -67,7 +67,7 @@ void ServeCommand::run(const CommandContext& context) const {
     flags.options = with_collection(flags.options, open->settings());
     require_same_vectors(flags.options, open->settings(), collection.native());
   }
-  if (flags.options.model.empty()) throw ConfigError("--model is required");
+  flags.choose_model();
   flags.options.validate();
 
   ::signal(SIGPIPE, SIG_IGN);  // a client that goes away is no reason to end

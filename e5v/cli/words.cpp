@@ -67,7 +67,7 @@ std::string table_text(const std::vector<Column>& columns, size_t num_rows) {
 }
 
 void WordsCommand::run(const CommandContext& context) const {
-  if (embedder.options.model.empty()) throw ConfigError("--model is required");
+  embedder.choose_model();
   if (top < 1) throw ConfigError(fmt::format("'top' is {}, expected 1 or more", top));
   std::vector<Item> inputs;
   for (const std::string& argument : items) inputs.push_back(item_of_argument(argument));

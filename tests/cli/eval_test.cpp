@@ -63,7 +63,7 @@ TEST_F(EvalCommandGoldenTest, WhatIsMissingOrWrongIsSaidBeforeAModelIsLoaded) {
               HasSubstr("looked for captions/cap.rc2.val.json"));
   EXPECT_THAT(eval("retrieval", "--model /nowhere").err, HasSubstr("--output is required"));
   EXPECT_THAT(eval("flickr", nowhere).err, HasSubstr("there is no task 'flickr'"));
-  EXPECT_THAT(eval("retrieval", "--output " + (folder_ / "r").native()).err,
+  EXPECT_THAT(eval("retrieval", "--system clip --output " + (folder_ / "r").native()).err,
               HasSubstr("--model is required"));
   EXPECT_THAT(
       eval("retrieval", "--model /nowhere --output " + (folder_ / "captions.tsv").native()).err,
