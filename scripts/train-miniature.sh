@@ -64,7 +64,7 @@ clip() {
     local limit=()
     [ "$steps" = 0 ] || limit=(--max-steps "$steps")
     "$e5v" train-phi --model "$output/clip/model" --data "$data/pictures/rand/images" \
-      --concepts recipes/shapes/concepts.txt --epochs 10 --learning-rate 0.001 \
+      --concepts recipes/shapes/concepts.txt --epochs 4 --learning-rate 0.001 \
       "${limit[@]}" --threads 1 --output "$output/phi" --resume
   fi
 }

@@ -15,7 +15,7 @@ struct WordsCommand {
   std::vector<std::string> items;
   int64_t top = 10;
 
-  void run(const CommandContext& context) const;
+  void run(const CommandContext& context);
 };
 
 /// A picture if it is the path of one that exists, else a text.
@@ -66,7 +66,7 @@ std::string table_text(const std::vector<Column>& columns, size_t num_rows) {
   return text;
 }
 
-void WordsCommand::run(const CommandContext& context) const {
+void WordsCommand::run(const CommandContext& context) {
   embedder.choose_model();
   if (top < 1) throw ConfigError(fmt::format("'top' is {}, expected 1 or more", top));
   std::vector<Item> inputs;

@@ -22,10 +22,10 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 FOLDER = pathlib.Path(__file__).parent
 MODEL = FOLDER.parent.parent.parent / "models" / "shapes-mini"
 CHAT = "<|user|>\n{}<|end|>\n<|assistant|>\n"
-PROMPTS = {  # as the paper has them
-    "text": "<sent>\nSummary above sentence in one word: ",
-    "image": "<image>\nSummary above image in one word: ",
-    "composed": '<image>Modify this image with "<sent>", desribe modified image in one word:',
+PROMPTS = {  # as the published code has them for Phi-3's chat: a blank at the end of the composed one only
+    "text": "<sent>\nSummary above sentence in one word:",
+    "image": "<image>\nSummary above image in one word:",
+    "composed": '<image>Modify this image with "<sent>", desribe modified image in one word: ',
 }
 TEXTS = [
     "a small red circle left of a large blue ring on a white background",
@@ -47,8 +47,7 @@ def items(pictures):
 
 def prompt_of(item):
     kind = "composed" if "text" in item and "image" in item else "text" if "text" in item else "image"
-    # The published trailing blank belongs to Llama-3's template only.
-    return CHAT.format(PROMPTS[kind].rstrip(" ")).replace("<sent>", item.get("text", ""))
+    return CHAT.format(PROMPTS[kind]).replace("<sent>", item.get("text", ""))
 
 
 @torch.no_grad()
