@@ -83,19 +83,21 @@ wait $beside
 [ -e "$output/3-joined" ] ||
   "$e5v" merge --model "$output/2-language/model" --vision-tower "$output/clip/model" \
     --output "$output/3-joined"
-# Descriptions and questions, and the words of each picture.
-for part in pictures val-conversations; do
-  [ -e "$data/$part/alignment.jsonl" ] || {
-    cat "$data/$part/picture_conversations.jsonl" "$data/$part/picture_words.jsonl" >"$data/$part/alignment.tmp"
-    mv "$data/$part/alignment.tmp" "$data/$part/alignment.jsonl"
-  }
-done
-stage 3-alignment "$output/3-joined" "$data/pictures/alignment.jsonl" "$val/alignment.jsonl"
+# Descriptions and questions, and the words of each picture; then the words twice.
+join() {
+  [ -e "$1" ] || { cat "${@:2}" >"$1.tmp" && mv "$1.tmp" "$1"; }
+}
+pictures=$data/pictures
+join "$val/alignment.jsonl" "$val/picture_conversations.jsonl" "$val/picture_words.jsonl"
+join "$pictures/alignment.jsonl" "$pictures/picture_conversations.jsonl" "$pictures/picture_words.jsonl"
+join "$pictures/alignment-words.jsonl" "$pictures/picture_words.jsonl" "$pictures/alignment.jsonl"
+stage 3-alignment "$output/3-joined" "$pictures/alignment.jsonl" "$val/alignment.jsonl"
+stage 4-alignment "$output/3-alignment/model" "$pictures/alignment-words.jsonl" "$val/alignment.jsonl"
 
-stage 4-texts "$output/3-alignment/model" "$data/texts/triplets.csv" "$data/val/triplets.csv" &
+model=$output/4-alignment/model
+stage 5-texts "$model" "$data/texts/triplets.csv" "$data/val/triplets.csv" &
 beside=$!
-stage 4-pictures "$output/3-alignment/model" "$data/pictures/picture_captions.jsonl" \
-  "$val/picture_captions.jsonl"
+stage 5-pictures "$model" "$pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
 wait $beside
 trap - EXIT
-echo "the model: $output/3-alignment/model, its text-only updates: $output/4-texts"
+echo "the model: $model; updates of it: $output/5-texts, $output/5-pictures"
