@@ -10,11 +10,11 @@ e5v=build/release/e5v
 demo=build/demo
 
 echo
-echo "--- a gallery of 300 pictures of a small world"
+echo "--- a gallery of 300 pictures of a small world: 50 scenes, and 5 changes of each"
 if [ ! -e "$demo/gallery" ]; then
-  "$e5v" shapes --split test --seed 5 --scenes 300 --parts rand --output "$demo/gallery"
+  "$e5v" shapes --split test --seed 5 --scenes 200 --parts composed --output "$demo/gallery"
 fi
-pictures=$demo/gallery/rand/images
+pictures=$demo/gallery/composed/test
 
 echo "--- indexed by the built-in model (models/shapes-mini)"
 "$e5v" index "$pictures" --collection "$demo/collection"
@@ -24,9 +24,9 @@ find_pictures() {
   "$e5v" search --collection "$demo/collection" -k 5 "${@:2}"
   "$e5v" search --collection "$demo/collection" -k 12 --html "$demo/$1.html" --quiet "${@:2}"
 }
-words="a large red star left of a small blue ring on a white background"
-picture=$pictures/000007.png
-change="make the background black"
+words="a large orange square above a large green star on a white background"
+picture=$pictures/test-7-img0.png
+change="turn the star into a cross"
 
 echo
 echo "--- by words: $words"

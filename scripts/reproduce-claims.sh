@@ -31,9 +31,9 @@ clip=$models/shapes-mini-clip
 
 for seed in $seeds; do
   [ -e "$output/data/$seed" ] ||
-    "$e5v" shapes --split "$split" --seed "$seed" --scenes 1000 --parts rand --parts hard --output "$output/data/$seed" --quiet
+    "$e5v" shapes --split "$split" --seed "$seed" --scenes 1000 --parts rand --parts hard --output "$output/data/$seed" --quiet >/dev/null
   [ -e "$output/data/$seed-composed" ] ||
-    "$e5v" shapes --split "$split" --seed "$seed" --scenes 200 --parts composed --output "$output/data/$seed-composed" --quiet
+    "$e5v" shapes --split "$split" --seed "$seed" --scenes 200 --parts composed --output "$output/data/$seed-composed" --quiet >/dev/null
 done
 
 # measure NAME TASK PART OPTION...: one report a seed, pooled into $output/NAME/PART.
@@ -77,3 +77,44 @@ if have shapes-mini-clip; then
   measure searle cirr composed --system searle --model "$clip" --phi "$clip/phi.safetensors" \
     --searle-template '$ <sent>'
 fi
+echo "--- the modality gap"
+gap() {  # NAME OPTION...
+  local seed=${seeds%% *} name=$1
+  shift
+  "$e5v" eval gap --data "$output/data/$seed/rand/dataset.json" --images "$output/data/$seed/rand/images" \
+    --split "$split" --output "$output/gap-$name" --quiet --no-cached "$@" >"$output/log"
+}
+gap prompt --model "$mini"
+! have shapes-mini-texts || gap texts --model "$mini" --adapter "$models/shapes-mini-texts"
+! have shapes-mini-clip || gap clip --system clip --model "$clip"
+
+# tables PART NAME...: those of the reports that are there, side by side.
+tables() {
+  local part=$1 names=() name
+  shift
+  for name in "$@"; do
+    [ ! -e "$output/$name/$part" ] || names+=("$name/$part")
+  done
+  echo
+  echo "## $part"
+  echo
+  (cd "$output" && "$program" eval compare "${names[@]}")
+}
+program=$PWD/$e5v
+{
+  echo "# The miniature on held-out scenes ($split, seeds $seeds)"
+  echo
+  echo "Recall in percent over the queries of all seeds; 95 % intervals of the differences from the first column."
+  echo
+  echo "## Prompts"
+  echo
+  sed -n '/^| metric/,$p' "$output/prompts/rand/report.md"
+  tables rand clip prompt texts pictures
+  tables hard clip prompt texts pictures
+  tables composed searle prompt prompt-image prompt-text prompt-sum texts pictures
+  tables composed searle clip-image clip-text clip-sum
+  for name in prompt texts clip; do
+    [ ! -e "$output/gap-$name" ] || { echo && echo "## The modality gap: $name" && echo && sed -n '/^| metric/,$p' "$output/gap-$name/report.md"; }
+  done
+} >"$output/report.md"
+echo "the report: $output/report.md"

@@ -19,9 +19,8 @@ class MiniatureCommandGoldenTest : public ::testing::Test {
                             "--output {}",
                             part, path(part)));
     EXPECT_EQ(drawn.status, 0) << drawn.err;
-    const ProgramResult result =
-        run_e5v(fmt::format("eval {} --json --no-cached --split test {} --output {}", task, where,
-                            path("report")));
+    const ProgramResult result = run_e5v(fmt::format(
+        "eval {} --json --no-cached --split test {} --output {}", task, where, path("report")));
     EXPECT_EQ(result.status, 0) << result.err;
     return Json::parse(result.out)["metrics"][metric]["value"].get<double>();
   }
@@ -32,8 +31,7 @@ class MiniatureCommandGoldenTest : public ::testing::Test {
 
 TEST_F(MiniatureCommandGoldenTest, FindsPicturesByWordsAndWordsByPictures) {
   const std::string gallery = path("rand") + "/rand";
-  const std::string where =
-      fmt::format("--data {0}/dataset.json --images {0}/images", gallery);
+  const std::string where = fmt::format("--data {0}/dataset.json --images {0}/images", gallery);
   EXPECT_GE(measure("rand", "retrieval", where, "image_retrieval_recall@1"), 90);
   const ProgramResult words = run_e5v("words --json " + gallery + "/images/000000.png");
   EXPECT_EQ(words.status, 0) << words.err;

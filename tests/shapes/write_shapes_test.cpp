@@ -155,19 +155,29 @@ TEST(WriteShapesTest, ConversationsAreLlavas) {
     const char* file;
     size_t num_rows;
     bool has_images;
-  } kFiles[] = {{"text_conversations.jsonl", 200, false},
-                {"picture_conversations.jsonl", 400, true},
-                {"picture_words.jsonl", 200, true}};
-  for (const auto& [file, num_rows, has_images] : kFiles) {
+    size_t num_lengths;  // questions, descriptions, all else
+    bool has_words;
+  } kFiles[] = {{"text_conversations.jsonl", 200, false, 3, true},
+                {"picture_conversations.jsonl", 400, true, 2, false},
+                {"picture_words.jsonl", 200, true, 1, true}};
+  for (const auto& [file, num_rows, has_images, num_lengths, has_words] : kFiles) {
     const auto rows = lines_of(read_file(folder / "shapes" / file));
     EXPECT_EQ(rows.size(), num_rows);
     std::set<size_t> lengths;
+    size_t num_lists = 0;
     for (const std::string& line : rows) {
       const Json row = parse_json(line, file);
       const Json& turns = row["conversations"];
       lengths.insert(turns.size());
       for (size_t i = 0; i < turns.size(); ++i) {
         EXPECT_EQ(turns[i]["from"], i % 2 == 0 ? "human" : "gpt");
+        if (turns[i]["value"].is_array()) {
+          // All words of a scene: two for each of its background and its objects' attributes.
+          EXPECT_EQ(i + 1, turns.size());
+          EXPECT_EQ(turns[i]["value"].size() % 6, 2u) << line;
+          ++num_lists;
+          continue;
+        }
         EXPECT_FALSE(turns[i]["value"].get<std::string>().empty());
       }
       EXPECT_EQ(row.contains("image"), has_images);
@@ -176,7 +186,8 @@ TEST(WriteShapesTest, ConversationsAreLlavas) {
         EXPECT_TRUE(fs::exists(folder / "shapes" / row["image"].get<std::string>()));
       }
     }
-    EXPECT_EQ(lengths.size(), file == std::string("picture_words.jsonl") ? 1u : 2u);
+    EXPECT_EQ(lengths.size(), num_lengths) << file;
+    EXPECT_EQ(num_lists > 0, has_words) << file;
   }
 }
 

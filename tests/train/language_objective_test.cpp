@@ -125,6 +125,7 @@ TEST_F(LanguageObjectiveTest, OfSeveralRightWordsEachIsLearnedAlike) {
 TEST_F(LanguageObjectiveTest, AnAnswerOfSeveralMustBeOneToken) {
   write_file(files_.data, R"({"conversations":[{"from":"human","value":"say"},)"
                           R"({"from":"gpt","value":["a","of many tokens"]}]})");
+  options_.batch_size = options_.micro_batch_size = 1;
   try {
     train(folder_ / "run");
     FAIL() << "no InputError";
@@ -140,10 +141,12 @@ TEST_F(LanguageObjectiveTest, ConversationsCountAlikeWhereAskedTo) {
     return prepare_conversations(file, {1, 0}, preparer, preparer.chat_template(), average_over)
         .weights;
   };
-  // One answer of a word and its end; two of them.
-  EXPECT_THAT(weights_of(AverageOver::kTokens), ElementsAre(1, 1, 1, 1, 1, 1));
+  // An answer of two tokens and its end; two answers, of two and of three.
+  EXPECT_EQ(weights_of(AverageOver::kTokens), std::vector<float>(3 + 7, 1));
+  std::vector<float> expected(3, 1 / 3.0f);
+  expected.insert(expected.end(), 7, 1 / 7.0f);
   EXPECT_THAT(weights_of(AverageOver::kConversations),
-              ElementsAre(0.5f, 0.5f, 0.25f, 0.25f, 0.25f, 0.25f));
+              ::testing::Pointwise(::testing::FloatEq(), expected));
   // The mean over conversations of the means over their tokens.
   options_.average_over = AverageOver::kConversations;
   LanguageObjective objective = open();
