@@ -117,7 +117,7 @@ TEST_F(EmbedCommandGoldenTest, UsageErrorsExitWith2AndFailuresWith1) {
   EXPECT_EQ(embed(model_ / "items.jsonl", "--task sing").status, 2);
   EXPECT_EQ(embed(model_ / "items.jsonl", "--precision fp16 --device cpu").status, 2);
   EXPECT_EQ(embed(model_ / "items.jsonl", "--output /no/such/folder/v.npy").status, 1);
-  EXPECT_EQ(run_e5v("embed --input x").status, 2);
+  EXPECT_EQ(run_e5v("embed").status, 2);
   EXPECT_EQ(run_e5v("embed --model /no/such --input " + (model_ / "items.jsonl").native()).status,
             1);
 }

@@ -84,7 +84,7 @@ TEST_F(TokenizeCommandGoldenTest, NamesTheLineThatIsNoUtf8) {
 }
 
 TEST_F(TokenizeCommandGoldenTest, SaysWhatIsMissing) {
-  EXPECT_EQ(run_e5v("tokenize").status, 2);
+  EXPECT_EQ(run_e5v("tokenize --model").status, 2);
   const ProgramResult result = run_e5v("tokenize --model " + (folder / "nowhere").native());
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.err, HasSubstr("tokenizer.json"));
