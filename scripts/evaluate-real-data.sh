@@ -70,7 +70,7 @@ evaluate() {
       echo "FAILED $name $system: $(tail -1 "$output/last.log")"
       failures=$((failures + 1))
     elif ! python3 - "$report" "$counts" <<'PYTHON'
-import json, math, sys
+import json, math, os, sys
 report = json.load(open(sys.argv[1] + "/results.json"))
 def check(have, want, name):
     if not isinstance(want, dict):
@@ -80,7 +80,10 @@ def check(have, want, name):
 check(report["data"], json.loads(sys.argv[2]), "data")
 if report.get("partial") or report.get("skipped"): sys.exit("something was left out")
 bad = [name for name, metric in report["metrics"].items() if not math.isfinite(metric["value"])]
-if bad or not report["metrics"]: sys.exit(f"figures that are no numbers: {bad}")
+if bad: sys.exit(f"figures that are no numbers: {bad}")
+# A split whose answers are hidden gives files for its server instead of figures.
+others = set(os.listdir(sys.argv[1])) - {"results.json", "per_query.json", "report.md", "report.html"}
+if not report["metrics"] and not others: sys.exit("neither figures nor files for the server")
 PYTHON
     then
       echo "FAILED $name $system"
@@ -113,6 +116,7 @@ json.dump({"images": images, "annotations": captions}, open(target, "w"))
 PYTHON
   for task in retrieval i2i gap; do
     counts='{"images": 51}'
+    [ "$task" != gap ] || counts='{"pairs": 51}'
     evaluate "photos-$task" $task "$counts" --data "$set/captions.json" --images "$data/retrieval/coco_mini/images"
   done
 fi
