@@ -22,6 +22,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kSlowestBytesPerSecond = 16 << 10;
 /// Requests on one connection before it is closed.
 constexpr int kMaxRequestsPerConnection = 1000;
+/// Connections that wait to be accepted. Debian's httplib has 5: of 32 clients that come at once
+/// some are refused, others wait a second for their next try.
+constexpr int kBacklog = 512;
 
 bool wait_for(int descriptor, short events, std::chrono::milliseconds time) {
   pollfd waiting{.fd = descriptor, .events = events, .revents = 0};
@@ -129,6 +132,9 @@ bool peer_has_closed(int descriptor) {
 class TimedServer final : public httplib::Server {
  public:
   explicit TimedServer(const HttpServerOptions& options) : options_(options) {}
+
+  /// Once bound: listening again only changes how many may wait.
+  void widen_backlog() { ::listen(svr_sock_, kBacklog); }
 
  private:
   /// Serves a connection's requests, one after the other.
@@ -321,11 +327,13 @@ int HttpServer::bind() {
   if (options.port == 0) {
     const int port = impl_->server.bind_to_any_port(options.host.c_str());
     if (port <= 0) throw FileError(place, "cannot listen", "is the address this machine's?");
+    impl_->server.widen_backlog();
     return port;
   }
   if (!impl_->server.bind_to_port(options.host.c_str(), options.port)) {
     throw FileError(place, "cannot listen", "is another program using the port?");
   }
+  impl_->server.widen_backlog();
   return options.port;
 }
 
