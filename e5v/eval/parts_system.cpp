@@ -35,6 +35,7 @@ class PartsSystem final : public System {
     for (size_t i = 0; i < sum.vectors.values.size(); ++i) {
       sum.vectors.values[i] += texts.vectors.values[i];
     }
+    sum.failed.insert(sum.failed.end(), texts.failed.begin(), texts.failed.end());
     normalize(sum.vectors, "model's output");
     return sum;
   }
