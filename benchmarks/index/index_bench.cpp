@@ -1,9 +1,13 @@
 // Search among vectors that lie as embeddings do: unit vectors around centres, in a few hundred
 // directions of the space.
 //
-//   index_bench --benchmark_filter="Flat|Read"  100,000 x 4096: 2 GB of memory; Read: what memory
-//   itself allows index_bench --benchmark_filter=Hnsw        100,000 x 1024: minutes to build;
-//   reports recall@10
+// 100,000 x 4096, 2 GB of memory; Read is what memory itself allows:
+//
+//   index_bench --benchmark_filter="Flat|Read"
+//
+// 100,000 x 1024, minutes to build; reports recall@10:
+//
+//   index_bench --benchmark_filter=Hnsw
 
 #include <benchmark/benchmark.h>
 

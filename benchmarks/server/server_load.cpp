@@ -1,11 +1,21 @@
 // Clients for a running `e5v serve`: how many requests it answers, how soon, and whether each
 // answer is the right one. benchmarks/server/run.sh starts a server and runs every mode.
 //
-//   server_load --port 8080 throughput --texts texts.txt --vectors texts.npy    each line once, one
-//   a request server_load --port 8080 search     --texts texts.txt --requests 500 /v1/search, one
-//   at a time server_load --port 8080 fairness   --texts texts.txt                        single
-//   texts beside one big batch server_load --port 8080 soak       --texts texts.txt --vectors
-//   texts.npy --seconds 600 --pid PID
+// Each line once, one a request:
+//
+//   server_load --port 8080 throughput --texts texts.txt --vectors texts.npy
+//
+// /v1/search, one at a time:
+//
+//   server_load --port 8080 search --texts texts.txt --requests 500
+//
+// Single texts beside one big batch:
+//
+//   server_load --port 8080 fairness --texts texts.txt
+//
+// Every request again until the time is over, watching the server's memory:
+//
+//   server_load --port 8080 soak --texts texts.txt --vectors texts.npy --seconds 600 --pid PID
 //
 // texts.npy are the vectors of texts.txt by `e5v embed`: every answer is compared with its text's.
 // Prints one JSON object; the exit status is 1 if an answer was wrong, missing, or an error other

@@ -1,5 +1,4 @@
 #include "e5v/cli/commands.h"
-#include "e5v/cli/default_model.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +9,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
+#include "e5v/cli/default_model.h"
 #include "e5v/eval/gap_task.h"
 #include "e5v/eval/report.h"
 #include "e5v/eval/tasks.h"

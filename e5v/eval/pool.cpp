@@ -27,7 +27,6 @@ TaskReport pool_reports(const std::vector<std::filesystem::path>& folders) {
     }
   }
   pooled.data = {{"parts", std::move(parts)}};
-  // In the order of the report, which is that of the task.
   for (const auto& [metric, unused] : first.per_query) {
     std::vector<double> values;
     for (const StoredReport& report : reports) {

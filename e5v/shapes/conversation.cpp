@@ -63,10 +63,10 @@ SceneConversation random_text_conversation(SceneSplit split, SplitMix64& random)
   const uint64_t percent = random.below(100);
   if (percent < 50) return ask(scene, text + "\n", kTextQuestions, random);
   if (percent < 65) {
-    const std::string ask = fmt::format("Describe above {}:", noun);
+    const std::string request = fmt::format("Describe above {}:", noun);
     SceneConversation turns;
     for (int i = 0; i < kTextDescriptions; ++i) {
-      turns.push_back({i == 0 ? text + "\n" + ask : ask, {random_caption(scene, random)}});
+      turns.push_back({i == 0 ? text + "\n" + request : request, {random_caption(scene, random)}});
     }
     return turns;
   }
