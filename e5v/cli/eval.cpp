@@ -58,8 +58,7 @@ struct EvalCommand {
   PromptOverride in_chat(const PromptOverride& prompts) const;
   TaskReport evaluate(const CommandContext& context, Progress& progress);
   void compare(const CommandContext& context) const;
-  /// Also chooses the model where none is given.
-  void check();
+  void check() const;
 };
 
 void EvalCommand::register_options(CliOptionRegistry& registry) {
@@ -203,11 +202,11 @@ TaskReport EvalCommand::evaluate(const CommandContext& context, Progress& progre
   return run_task(task, maker({}, true));
 }
 
-void EvalCommand::check() {
+void EvalCommand::check() const {
   if (output.empty()) throw ConfigError("--output is required: the report's folder");
   if (task.data.empty()) throw ConfigError("--data is required: the data set's folder");
-  if (system == SystemKind::kE5v && embedder.model.empty()) embedder.model = default_model();
-  if (system != SystemKind::kVectors && embedder.model.empty()) {
+  const bool has_default = system == SystemKind::kE5v || system == SystemKind::kVectors;
+  if (!has_default && embedder.model.empty()) {
     throw ConfigError("--model is required: the CLIP folder");
   }
   if (task.task != "gap" && task.task != "prompts") task.validate();
@@ -229,7 +228,10 @@ void EvalCommand::run(const CommandContext& context) {
     throw ConfigError("only compare and pool take folders of reports");
   }
   if (pools && output.empty()) throw ConfigError("--output is required: the report's folder");
-  if (!pools) check();
+  if (!pools) {
+    check();
+    if (system == SystemKind::kE5v && embedder.model.empty()) embedder.model = default_model();
+  }
   prepare_report_folder(output);
   TaskReport report;
   if (pools) {
