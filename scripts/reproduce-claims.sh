@@ -88,15 +88,15 @@ gap prompt --model "$mini"
 ! have shapes-mini-texts || gap texts --model "$mini" --adapter "$models/shapes-mini-texts"
 ! have shapes-mini-clip || gap clip --system clip --model "$clip"
 
-# tables PART NAME...: those of the reports that are there, side by side.
+# tables TITLE PART NAME...: those of the reports that are there, side by side.
 tables() {
-  local part=$1 names=() name
-  shift
+  local title=$1 part=$2 names=() name
+  shift 2
   for name in "$@"; do
     [ ! -e "$output/$name/$part" ] || names+=("$name/$part")
   done
   echo
-  echo "## $part"
+  echo "## $title"
   echo
   (cd "$output" && "$program" eval compare "${names[@]}")
 }
@@ -109,10 +109,10 @@ program=$PWD/$e5v
   echo "## Prompts"
   echo
   sed -n '/^| metric/,$p' "$output/prompts/rand/report.md"
-  tables rand clip prompt texts pictures
-  tables hard clip prompt texts pictures
-  tables composed searle prompt prompt-image prompt-text prompt-sum texts pictures
-  tables composed searle clip-image clip-text clip-sum
+  tables rand rand clip prompt texts pictures
+  tables hard hard clip prompt texts pictures
+  tables "composed: ways of E5-V" composed searle prompt prompt-image prompt-text prompt-sum texts pictures
+  tables "composed: ways of CLIP" composed searle clip-image clip-text clip-sum
   for name in prompt texts clip; do
     [ ! -e "$output/gap-$name" ] || { echo && echo "## The modality gap: $name" && echo && sed -n '/^| metric/,$p' "$output/gap-$name/report.md"; }
   done
