@@ -1,6 +1,7 @@
 #include "e5v/nn/nf4.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ceil_div.h>
 
 #include <algorithm>
 #include <cmath>
@@ -76,8 +77,6 @@ uint8_t nearest(float x, const std::array<float, N>& middles) {
                               middles.begin());
 }
 
-int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
-
 /// Rounds each block's scale to 8 bits; fills `absmax`, `nested_absmax` and `offset`.
 void quantize_scales(const std::vector<float>& scales, Nf4Tensor& tensor) {
   const auto blocks = static_cast<int64_t>(scales.size());
@@ -85,7 +84,7 @@ void quantize_scales(const std::vector<float>& scales, Nf4Tensor& tensor) {
   for (const float scale : scales) sum += scale;
   tensor.offset = blocks > 0 ? static_cast<float>(sum / static_cast<double>(blocks)) : 0.0f;
   tensor.absmax = at::empty({blocks}, at::kByte);
-  tensor.nested_absmax = at::empty({divide_up(blocks, kNf4NestedBlock)}, at::kFloat);
+  tensor.nested_absmax = at::empty({at::ceil_div(blocks, kNf4NestedBlock)}, at::kFloat);
   const auto middles = midpoints(dynamic_values());
   auto* absmax = tensor.absmax.data_ptr<uint8_t>();
   auto* nested = tensor.nested_absmax.data_ptr<float>();
@@ -246,10 +245,10 @@ int64_t Nf4Tensor::num_bytes() const {
 Nf4Tensor quantize_nf4(const at::Tensor& weight) {
   const at::NoGradGuard no_grad;
   const at::Tensor flat = weight.contiguous().view(-1);
-  const int64_t size = flat.numel(), blocks = divide_up(size, kNf4Block);
+  const int64_t size = flat.numel(), blocks = at::ceil_div(size, kNf4Block);
   Nf4Tensor tensor;
   tensor.shape = weight.sizes().vec();
-  tensor.codes = at::zeros({divide_up(size, 2)}, at::kByte);
+  tensor.codes = at::zeros({at::ceil_div(size, int64_t{2})}, at::kByte);
   auto* codes = tensor.codes.data_ptr<uint8_t>();
   std::vector<float> scales(static_cast<size_t>(blocks));
   const auto middles = midpoints(kNf4Values);

@@ -1,6 +1,7 @@
 #include "e5v/nn/quantized_weight.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ceil_div.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,16 +20,21 @@ namespace {
 /// Rows of a weight that are widened at once.
 constexpr int64_t kBlockRows = 512;
 
-int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
+/// Calls `take` with blocks of the weight's rows: (first row, rows).
+template <class Take>
+void for_blocks_of_rows(const at::Tensor& weight, const Take& take) {
+  for (int64_t first = 0; first < weight.size(0); first += kBlockRows) {
+    take(first, weight.narrow(0, first, std::min(kBlockRows, weight.size(0) - first)));
+  }
+}
 
 /// The root of the mean square of each column of weight [out, in], over that of all: the weight
 /// that a channel of x has in the product.
 at::Tensor relative_column_sizes(const at::Tensor& weight) {
   at::Tensor squares = at::zeros({weight.size(1)}, at::kFloat);
-  for (int64_t first = 0; first < weight.size(0); first += kBlockRows) {
-    const int64_t count = std::min(kBlockRows, weight.size(0) - first);
-    squares += weight.narrow(0, first, count).to(at::kFloat).square().sum(0);
-  }
+  for_blocks_of_rows(weight, [&](int64_t, const at::Tensor& rows) {
+    squares += rows.to(at::kFloat).square().sum(0);
+  });
   const double mean = squares.mean().item<double>();
   return mean > 0 ? squares.div_(mean).sqrt_() : at::ones_like(squares);
 }
@@ -36,14 +42,6 @@ at::Tensor relative_column_sizes(const at::Tensor& weight) {
 /// A column of zeros has no part in the product, and stays zero.
 at::Tensor inverse_of(const at::Tensor& channels) {
   return at::where(channels > 0, channels.reciprocal(), channels);
-}
-
-/// Calls `take` with blocks of the weight's rows over their columns' sizes: (first row, rows).
-template <class Take>
-void for_blocks_of_rows(const at::Tensor& weight, const Take& take) {
-  for (int64_t first = 0; first < weight.size(0); first += kBlockRows) {
-    take(first, weight.narrow(0, first, std::min(kBlockRows, weight.size(0) - first)));
-  }
 }
 
 /// One row of a weight, rotated (and of the length of the weight's own): to 4 bits.
@@ -103,7 +101,7 @@ Int8Tensor quantize_int8(const at::Tensor& weight) {
 Int4Tensor quantize_int4(const at::Tensor& weight) {
   const at::NoGradGuard no_grad;
   const int64_t out_features = weight.size(0), in_features = weight.size(1);
-  const int64_t num_groups = divide_up(in_features, kInt4Group);
+  const int64_t num_groups = at::ceil_div(in_features, kInt4Group);
   const int64_t row_bytes = num_groups * kInt4Group / 2;
   Int4Tensor result{at::empty({out_features, row_bytes}, at::kByte),
                     at::empty({out_features, num_groups}, at::kByte),
@@ -139,7 +137,7 @@ Int4Storage::Int4Storage(Int4Tensor weight) : weight_(std::move(weight)) {
       weight_.codes.size(0) > 0 && weight_.channels.size(0) > 0 &&
       weight_.multipliers.size(0) == weight_.codes.size(0) &&
       weight_.scales.size(0) == weight_.codes.size(0) &&
-      weight_.multipliers.size(1) == divide_up(weight_.channels.size(0), kInt4Group) &&
+      weight_.multipliers.size(1) == at::ceil_div(weight_.channels.size(0), kInt4Group) &&
       weight_.codes.size(1) == weight_.multipliers.size(1) * kInt4Group / 2;
   if (!is_usable) throw InputError("the tensors of an int4 weight do not fit each other");
   try {

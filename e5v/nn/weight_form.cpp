@@ -1,5 +1,7 @@
 #include "e5v/nn/weight_form.h"
 
+#include <ATen/ceil_div.h>
+
 #include <utility>
 
 #include "e5v/base/error.h"
@@ -10,8 +12,6 @@
 
 namespace e5v {
 namespace {
-
-int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
 at::Tensor joined(const std::vector<at::Tensor>& parts) {
   return parts.size() == 1 ? parts[0] : at::cat(parts);
@@ -62,8 +62,8 @@ Nf4Tensor nf4_tensor(const RoundedPart& part, int64_t in_features) {
 }  // namespace
 
 std::vector<FormTensor> form_tensors(WeightForm form, int64_t out_features, int64_t in_features) {
-  const int64_t groups = divide_up(in_features, kInt4Group);
-  const int64_t size = out_features * in_features, blocks = divide_up(size, kNf4Block);
+  const int64_t groups = at::ceil_div(in_features, kInt4Group);
+  const int64_t size = out_features * in_features, blocks = at::ceil_div(size, kNf4Block);
   switch (form) {
     case WeightForm::kInt8:
       return {{"", at::kChar, {out_features, in_features}},
@@ -75,9 +75,9 @@ std::vector<FormTensor> form_tensors(WeightForm form, int64_t out_features, int6
               {"_scale", at::kFloat, {out_features}},
               {"_channels", at::kFloat, {in_features}}};
     case WeightForm::kNf4:
-      return {{"", at::kByte, {divide_up(size, 2)}},
+      return {{"", at::kByte, {at::ceil_div(size, int64_t{2})}},
               {"_absmax", at::kByte, {blocks}},
-              {"_nested_absmax", at::kFloat, {divide_up(blocks, kNf4NestedBlock)}},
+              {"_nested_absmax", at::kFloat, {at::ceil_div(blocks, kNf4NestedBlock)}},
               {"_offset", at::kFloat, {1}}};
     default:
       return {};
