@@ -7,6 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/image/decode.h"
+#include "e5v/train/contrastive_loss.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/trained_parameters.h"
 
@@ -15,10 +16,6 @@ namespace {
 
 /// Cosines are multiplied by 100 at the most: more made the training of the paper's unstable.
 const double kMaxLogitScale = std::log(100.0);
-
-at::Tensor normalized(const at::Tensor& x) {
-  return x / at::linalg_vector_norm(x, 2, at::IntArrayRef({-1}), /*keepdim=*/true).clamp_min(1e-12);
-}
 
 bool is_picture(const TripletItem& item) { return !item.image.empty() && item.text.empty(); }
 bool is_text(const TripletItem& item) { return item.image.empty(); }

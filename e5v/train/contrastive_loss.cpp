@@ -7,12 +7,6 @@
 namespace e5v {
 namespace {
 
-/// Rows of length 1, as torch's CosineSimilarity has it: tiny rows are divided by 1e-8.
-at::Tensor normalized(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);
-  return wide / at::clamp_min(wide.norm(2, {1}, /*keepdim=*/true), 1e-8);
-}
-
 at::Tensor loss_of_length(const at::Tensor& anchors, const at::Tensor& positives,
                           const at::Tensor& negatives, const at::Tensor& negative_rows,
                           const ContrastiveOptions& options) {
@@ -35,6 +29,11 @@ at::Tensor loss_of_length(const at::Tensor& anchors, const at::Tensor& positives
 }
 
 }  // namespace
+
+at::Tensor normalized(const at::Tensor& x) {
+  const at::Tensor wide = x.to(at::kFloat);
+  return wide / at::clamp_min(wide.norm(2, {1}, /*keepdim=*/true), 1e-8);
+}
 
 void ContrastiveOptions::register_options(OptionRegistry& registry) {
   registry.add("temperature", temperature, "Softmax temperature of the loss; smaller is sharper");

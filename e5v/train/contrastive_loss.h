@@ -29,6 +29,10 @@ struct ContrastiveOptions {
   std::vector<int64_t> dimensions() const;
 };
 
+/// Rows [N, D] at length 1, in float32 and differentiable; as torch's CosineSimilarity has it, tiny
+/// rows are divided by 1e-8.
+at::Tensor normalized(const at::Tensor& x);
+
 /// Mean over the rows of the cross entropy of "which column belongs to this anchor", over all
 /// positives and all hard negatives of the batch. In float32.
 ///   anchors, positives  [B, D], any length; row i of one belongs to row i of the other

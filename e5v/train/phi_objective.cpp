@@ -9,6 +9,7 @@
 #include "e5v/base/random.h"
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/train/clip_objective.h"
+#include "e5v/train/contrastive_loss.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/trained_parameters.h"
 
@@ -17,10 +18,6 @@ namespace {
 
 constexpr const char* kTemplate = "a photo of $";
 constexpr int64_t kTextsAtOnce = 256;
-
-at::Tensor normalized(const at::Tensor& x) {
-  return x / at::linalg_vector_norm(x, 2, at::IntArrayRef({-1}), /*keepdim=*/true).clamp_min(1e-12);
-}
 
 /// Gives a Linear the weights that torch begins with, uniform within ± 1/√in, from `seed`.
 class LinearInitializer final : public ParameterVisitor {
