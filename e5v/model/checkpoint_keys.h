@@ -16,4 +16,11 @@ std::string canonical_key(std::string_view key);
 /// alone.
 std::string canonical_adapter_module(std::string_view module);
 
+/// The name that llama.cpp gives the module of that canonical name (a tensor's without `.weight` or
+/// `.bias`). A module that it does not know keeps its name.
+std::string gguf_module(const std::string& module);
+
+/// The same for a tensor, e.g. `blk.0.attn_q.weight`.
+std::string gguf_key(const std::string& name);
+
 }  // namespace e5v

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -11,9 +10,11 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
+#include "e5v/base/new_folder.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/checkpoint/gguf.h"
+#include "e5v/model/checkpoint_keys.h"
 #include "e5v/model/llava_next.h"
 #include "e5v/model/model_folder.h"
 
@@ -21,85 +22,6 @@ namespace e5v {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Renaming {
-  std::string_view ours, ggufs;
-};
-
-constexpr std::array kLayerNames = {
-    Renaming{"self_attn.q_proj", "attn_q"},
-    Renaming{"self_attn.k_proj", "attn_k"},
-    Renaming{"self_attn.v_proj", "attn_v"},
-    Renaming{"self_attn.o_proj", "attn_output"},
-    Renaming{"mlp.gate_proj", "ffn_gate"},
-    Renaming{"mlp.up_proj", "ffn_up"},
-    Renaming{"mlp.down_proj", "ffn_down"},
-    Renaming{"input_layernorm", "attn_norm"},
-    Renaming{"post_attention_layernorm", "ffn_norm"},
-};
-
-constexpr std::array kTowerLayerNames = {
-    Renaming{"self_attn.q_proj", "attn_q"}, Renaming{"self_attn.k_proj", "attn_k"},
-    Renaming{"self_attn.v_proj", "attn_v"}, Renaming{"self_attn.out_proj", "attn_out"},
-    Renaming{"layer_norm1", "ln1"},         Renaming{"layer_norm2", "ln2"},
-    Renaming{"mlp.fc1", "ffn_up"},          Renaming{"mlp.fc2", "ffn_down"},
-};
-
-constexpr std::array kOtherNames = {
-    Renaming{"language_model.model.embed_tokens", "token_embd"},
-    Renaming{"language_model.model.norm", "output_norm"},
-    Renaming{"language_model.lm_head", "output"},
-    Renaming{"vision_tower.vision_model.embeddings.class_embedding", "v.class_embd"},
-    Renaming{"vision_tower.vision_model.embeddings.patch_embedding", "v.patch_embd"},
-    Renaming{"vision_tower.vision_model.embeddings.position_embedding", "v.position_embd"},
-    Renaming{"vision_tower.vision_model.pre_layrnorm", "v.pre_ln"},
-    Renaming{"multi_modal_projector.linear_1", "mm.0"},
-    Renaming{"multi_modal_projector.linear_2", "mm.2"},
-    Renaming{"image_newline", "model.image_newline"},
-};
-
-template <size_t N>
-std::optional<std::string> rename(std::string_view name, const std::array<Renaming, N>& table) {
-  for (const Renaming& entry : table) {
-    if (name == entry.ours) return std::string(entry.ggufs);
-  }
-  return std::nullopt;
-}
-
-/// "PREFIX12.rest" as {"12", "rest"}.
-std::optional<std::pair<std::string, std::string>> split_layer(std::string_view name,
-                                                               std::string_view prefix) {
-  if (!name.starts_with(prefix)) return std::nullopt;
-  name.remove_prefix(prefix.size());
-  const size_t dot = name.find('.');
-  if (dot == std::string_view::npos) return std::nullopt;
-  return std::pair{std::string(name.substr(0, dot)), std::string(name.substr(dot + 1))};
-}
-
-/// The name that llama.cpp gives the module of that canonical name (a tensor's without `.weight` or
-/// `.bias`). A module that it does not know keeps its name, and will be missing.
-std::string gguf_module(const std::string& module) {
-  if (const auto layer = split_layer(module, "language_model.model.layers.")) {
-    if (const auto name = rename(layer->second, kLayerNames)) {
-      return fmt::format("blk.{}.{}", layer->first, *name);
-    }
-  }
-  if (const auto layer = split_layer(module, "vision_tower.vision_model.encoder.layers.")) {
-    if (const auto name = rename(layer->second, kTowerLayerNames)) {
-      return fmt::format("v.blk.{}.{}", layer->first, *name);
-    }
-  }
-  return rename(module, kOtherNames).value_or(module);
-}
-
-std::string gguf_name(const std::string& name) {
-  for (const std::string_view end : {".weight", ".bias"}) {
-    if (name.ends_with(end)) {
-      return gguf_module(name.substr(0, name.size() - end.size())) + std::string(end);
-    }
-  }
-  return gguf_module(name);
-}
 
 /// A tensor to be written, and where it comes from.
 struct ImportedTensor {
@@ -117,7 +39,7 @@ class GgufMatcher final : public ParameterVisitor {
       : model_(model), mmproj_(mmproj), text_(text) {}
 
   void tensor(const std::string& name, at::Tensor&, at::IntArrayRef shape) override {
-    expect(name, gguf_name(name), shape);
+    expect(name, gguf_key(name), shape);
   }
   void linear(const std::string& name, Linear& linear) override {
     const std::string module = layer_module(name, linear);
@@ -234,7 +156,7 @@ void write_tensor(const ImportedTensor& source, DType dtype, CheckpointWriter& w
   for (int64_t r = 0; r < num_rows; ++r) {
     const auto at = static_cast<uint64_t>(stored_row(r, num_rows, source.interleaved_heads));
     dequantize_gguf(tensor.type, bytes.subspan(at * row_bytes, row_bytes), row);
-    require_representable(row, dtype, source, gguf_name(source.name));
+    require_representable(row, dtype, source, gguf_key(source.name));
     convert_from_float32(dtype, row, narrow);
     piece.insert(piece.end(), narrow.begin(), narrow.end());
     if (piece.size() >= kPieceBytes || r + 1 == num_rows) {
@@ -245,15 +167,11 @@ void write_tensor(const ImportedTensor& source, DType dtype, CheckpointWriter& w
   source.file->release(tensor);
 }
 
-const char* torch_dtype_name(DType dtype) {
-  return dtype == DType::F32 ? "float32" : dtype == DType::BF16 ? "bfloat16" : "float16";
-}
-
 }  // namespace
 
 DType import_gguf(const GgufImport& source, const fs::path& target,
                   const ProgressCallback& progress) {
-  NewFolder folder(target);
+  NewFolder folder(target, "a model");
   Json json = read_json(source.config / "config.json");
   const LlavaConfig config = LlavaConfig::load(source.config);
   const GgufFile model_file(source.model), mmproj_file(source.mmproj);

@@ -221,9 +221,7 @@ class TypeChecker final : public ParameterVisitor {
     }
     if (rounded.empty()) expect_floating_point(name + ".weight");
     for (const FormTensor& tensor : rounded) {
-      const DType expected = tensor.dtype == at::kChar   ? DType::I8
-                             : tensor.dtype == at::kByte ? DType::U8
-                                                         : DType::F32;
+      const DType expected = stored_dtype(tensor.dtype);
       const std::string parameter = name + ".weight" + tensor.suffix;
       if (type_of(parameter) != expected) refuse(parameter, dtype_name(expected));
     }

@@ -1,9 +1,6 @@
 #include "e5v/model/model_folder.h"
 
-#include <unistd.h>
-
 #include <string>
-#include <system_error>
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
@@ -31,29 +28,18 @@ void copy_other_files(const fs::path& source, const fs::path& target) {
   }
 }
 
-NewFolder::NewFolder(const fs::path& target) {
-  std::error_code error;
-  const bool is_taken = fs::exists(target, error) &&
-                        (!fs::is_directory(target, error) || !fs::is_empty(target, error));
-  if (is_taken || error) {
-    throw FileError(target.native(), "cannot write a model", "expected a new or empty folder");
+std::string_view torch_dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::BF16:
+      return "bfloat16";
+    case DType::F16:
+      return "float16";
+    case DType::F32:
+      return "float32";
+    default:
+      throw ConfigError(
+          fmt::format("a model's type is BF16, F16 or F32, not {}", dtype_name(dtype)));
   }
-  // Absolute, so that the temporary name lies beside it even for "." and "model/".
-  target_ = fs::absolute(target).lexically_normal();
-  if (!target_.has_filename()) target_ = target_.parent_path();
-  path_ = target_;
-  path_ += fmt::format(".tmp{}", ::getpid());
-}
-
-NewFolder::~NewFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-void NewFolder::commit() {
-  std::error_code error;
-  fs::rename(path_, target_, error);
-  if (error) throw FileError(target_.native(), "cannot create", error.message());
 }
 
 }  // namespace e5v

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
+
+#include "e5v/checkpoint/dtype.h"
 
 namespace e5v {
 
@@ -8,23 +11,8 @@ namespace e5v {
 /// Not sub-folders. Throws FileError.
 void copy_other_files(const std::filesystem::path& source, const std::filesystem::path& target);
 
-/// A folder that is made under another name beside it and appears when it is complete; removed if
-/// destroyed before.
-class NewFolder {
- public:
-  /// Throws FileError if `target` exists and is not an empty folder.
-  explicit NewFolder(const std::filesystem::path& target);
-  NewFolder(const NewFolder&) = delete;
-  NewFolder& operator=(const NewFolder&) = delete;
-  ~NewFolder();
-
-  /// Where to write; not made yet.
-  const std::filesystem::path& path() const { return path_; }
-  /// Throws FileError.
-  void commit();
-
- private:
-  std::filesystem::path target_, path_;
-};
+/// What config.json calls a model's type: "float32", "bfloat16" or "float16". Throws ConfigError
+/// for other types.
+std::string_view torch_dtype_name(DType dtype);
 
 }  // namespace e5v

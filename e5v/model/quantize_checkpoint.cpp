@@ -8,6 +8,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
+#include "e5v/base/new_folder.h"
 #include "e5v/model/checkpoint_report.h"
 #include "e5v/model/llava_next.h"
 #include "e5v/model/model_folder.h"
@@ -66,16 +67,13 @@ class GroupLister final : public ParameterVisitor {
   Precision precision_;
 };
 
-DType stored_type(at::ScalarType dtype) {
-  return dtype == at::kChar ? DType::I8 : dtype == at::kByte ? DType::U8 : DType::F32;
-}
-
 std::vector<TensorSpec> specs_of(const WeightGroup& group) {
   std::vector<TensorSpec> specs;
   for (size_t part = 0; part < group.names.size(); ++part) {
     for (const FormTensor& tensor :
          form_tensors(group.form, group.out_features[part], group.in_features)) {
-      specs.push_back({group.names[part] + tensor.suffix, stored_type(tensor.dtype), tensor.shape});
+      specs.push_back(
+          {group.names[part] + tensor.suffix, stored_dtype(tensor.dtype), tensor.shape});
     }
   }
   return specs;
@@ -117,7 +115,7 @@ void quantize_checkpoint(const fs::path& source, const fs::path& target, Precisi
     throw ConfigError(fmt::format("{}: is quantised to {} already; expected floating-point weights",
                                   source.native(), precision_name(*stored)));
   }
-  NewFolder folder(target);
+  NewFolder folder(target, "a model");
   LlavaNext model(LlavaConfig::load(source));
   const Checkpoint checkpoint = Checkpoint::open(source);
   const CheckpointReport report = compare_with_checkpoint(model, checkpoint);

@@ -13,6 +13,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
+#include "e5v/base/new_folder.h"
 #include "e5v/base/random.h"
 #include "e5v/base/threads.h"
 #include "e5v/checkpoint/checkpoint.h"
@@ -224,20 +225,6 @@ void write_tensors(const fs::path& folder, const std::vector<RandomTensor>& tens
   writer.commit();
 }
 
-const char* torch_dtype_name(DType dtype) {
-  switch (dtype) {
-    case DType::BF16:
-      return "bfloat16";
-    case DType::F16:
-      return "float16";
-    case DType::F32:
-      return "float32";
-    default:
-      throw ConfigError(
-          fmt::format("a random model is of BF16, F16 or F32, not {}", dtype_name(dtype)));
-  }
-}
-
 /// The tokenizer.json of a preset, whose vocabulary then also states its config's size.
 Json make_tokenizer(ModelPreset& preset, const RandomModelOptions& options) {
   if (preset.num_text_tokens > 0) {
@@ -286,12 +273,12 @@ void RandomModelOptions::register_options(OptionRegistry& registry) {
 void write_random_model(const fs::path& folder, const RandomModelOptions& options,
                         const ProgressCallback& progress) {
   ModelPreset preset = model_preset(options.preset);
-  const char* const dtype_name = torch_dtype_name(options.dtype);
+  const std::string_view dtype_name = torch_dtype_name(options.dtype);
   const Json tokenizer = make_tokenizer(preset, options);
   preset.config["torch_dtype"] = dtype_name;
   preset.config["text_config"]["torch_dtype"] = dtype_name;
 
-  NewFolder unfinished(folder);
+  NewFolder unfinished(folder, "a model");
   write_tensors(unfinished.path(), preset_tensors(preset, options.dtype), options.seed, progress);
   write_json(unfinished.path() / "config.json", preset.config);
   write_json(unfinished.path() / "preprocessor_config.json",

@@ -51,4 +51,23 @@ at::Tensor copy_stored(const TensorView& stored, at::ScalarType dtype) {
   return view_stored(stored).to(dtype, /*non_blocking=*/false, /*copy=*/true);
 }
 
+DType stored_dtype(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return DType::F32;
+    case at::kBFloat16:
+      return DType::BF16;
+    case at::kHalf:
+      return DType::F16;
+    case at::kLong:
+      return DType::I64;
+    case at::kChar:
+      return DType::I8;
+    case at::kByte:
+      return DType::U8;
+    default:
+      throw_broken_invariant("the dtype can be stored", __FILE__, __LINE__);
+  }
+}
+
 }  // namespace e5v

@@ -14,4 +14,7 @@ at::Tensor view_stored(const TensorView& stored);
 /// A copy of its own in `dtype`.
 at::Tensor copy_stored(const TensorView& stored, at::ScalarType dtype);
 
+/// The type under which such a tensor is stored: of floating point, int64, int8 or uint8.
+DType stored_dtype(at::ScalarType dtype);
+
 }  // namespace e5v

@@ -1,7 +1,6 @@
 #include "e5v/shapes/write_shapes.h"
 
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -11,6 +10,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
+#include "e5v/base/new_folder.h"
 #include "e5v/base/random.h"
 #include "e5v/image/encode_png.h"
 #include "e5v/shapes/conversation.h"
@@ -45,15 +45,6 @@ constexpr std::array<std::string_view, 7> kEditKindNames = {"color", "shape",  "
 constexpr std::array<std::string_view, kNumQuestionKinds> kQuestionKindNames = {
     "color",    "shape",  "size",  "neighbor",   "place",
     "relation", "exists", "count", "background", "arrangement"};
-
-/// Removes a folder that was not finished.
-struct FolderGuard {
-  fs::path path;
-  ~FolderGuard() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
 
 void make_folder(const fs::path& path) {
   std::error_code error;
@@ -332,18 +323,9 @@ void ShapesOptions::validate() const {
 void write_shapes(const fs::path& folder, const ShapesOptions& options,
                   const ProgressCallback& progress) {
   options.validate();
-  std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
-    throw FileError(folder.native(), "cannot write scenes", "expected a new or empty folder");
-  }
-  // Absolute, so that the temporary name lies beside it even for "." and "scenes/".
-  fs::path target = fs::absolute(folder).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  FolderGuard unfinished{target};
-  unfinished.path += fmt::format(".tmp{}", ::getpid());
-  ShapesWriter(unfinished.path, options, progress).write();
-  fs::rename(unfinished.path, target, error);
-  if (error) throw FileError(folder.native(), "cannot create", error.message());
+  NewFolder target(folder, "scenes");
+  ShapesWriter(target.path(), options, progress).write();
+  target.commit();
 }
 
 }  // namespace e5v

@@ -1,11 +1,10 @@
 #include "e5v/train/rewrite_checkpoint.h"
 
 #include <algorithm>
-#include <system_error>
 #include <vector>
 
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
+#include "e5v/base/new_folder.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/model/checkpoint_keys.h"
@@ -29,10 +28,7 @@ std::vector<std::byte> to_bytes(const at::Tensor& value, DType dtype) {
 
 void rewrite_checkpoint(const fs::path& source, const fs::path& target,
                         const TensorReplacement& replacement, const ProgressCallback& progress) {
-  if (fs::exists(target) && !fs::is_empty(target)) {
-    throw ConfigError(
-        fmt::format("{}: exists, expected a folder that is not there yet", target.native()));
-  }
+  NewFolder folder(target, "a model");
   const at::NoGradGuard no_grad;
   const Checkpoint checkpoint = Checkpoint::open(source);
   std::vector<TensorSpec> specs;
@@ -42,7 +38,7 @@ void rewrite_checkpoint(const fs::path& source, const fs::path& target,
     specs.push_back({name, view.dtype, {view.shape.begin(), view.shape.end()}});
     total += view.bytes.size();
   }
-  CheckpointWriter writer(target, specs);
+  CheckpointWriter writer(folder.path(), specs);
   for (const TensorSpec& spec : specs) {
     const TensorView view = *checkpoint.find(spec.name);
     std::optional<at::Tensor> changed;
@@ -60,8 +56,9 @@ void rewrite_checkpoint(const fs::path& source, const fs::path& target,
     checkpoint.release(spec.name);
     if (progress) progress(done, total);
   }
-  copy_other_files(source, target);
   writer.commit();
+  copy_other_files(source, folder.path());
+  folder.commit();
 }
 
 }  // namespace e5v

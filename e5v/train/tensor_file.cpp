@@ -3,31 +3,10 @@
 #include <utility>
 #include <vector>
 
-#include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/model/stored_tensor.h"
 
 namespace e5v {
-namespace {
-
-DType stored_dtype(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return DType::F32;
-    case at::kBFloat16:
-      return DType::BF16;
-    case at::kHalf:
-      return DType::F16;
-    case at::kLong:
-      return DType::I64;
-    case at::kByte:
-      return DType::U8;
-    default:
-      throw_broken_invariant("the dtype can be stored", __FILE__, __LINE__);
-  }
-}
-
-}  // namespace
 
 void write_tensor_file(const std::filesystem::path& path,
                        const std::map<std::string, at::Tensor>& tensors,

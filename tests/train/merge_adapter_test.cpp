@@ -68,7 +68,7 @@ TEST_F(MergeAdapterGoldenTest, AnAdapterOfAnotherModelIsRefusedBeforeAnythingIsW
 TEST_F(MergeAdapterGoldenTest, AFolderThatIsInUseIsNotOverwritten) {
   std::filesystem::create_directories(files_.output);
   write_file(files_.output / "config.json", "{}");
-  EXPECT_THAT(error_of(), HasSubstr("exists"));
+  EXPECT_THAT(error_of(), HasSubstr("expected a new or empty folder"));
 }
 
 }  // namespace
