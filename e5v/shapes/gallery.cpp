@@ -15,7 +15,7 @@ constexpr size_t kGroupSize = 4;
 
 using SceneKeys = std::unordered_set<uint64_t>;
 
-/// Scenes tried for one composed group. A held-out split is small, and may have no more of them.
+/// Scenes tried for one more of a kind. A held-out split is small, and may have no more of them.
 constexpr int kMaxAttempts = 200'000;
 
 Omission random_omission(SplitMix64& random, bool has_relation) {
@@ -67,6 +67,26 @@ std::vector<CaptionedScene> random_gallery(int64_t count, SceneSplit split, Spli
   while (static_cast<int64_t>(gallery.size()) < count) {
     Scene scene = random_scene(random, split);
     if (!taken.insert(scene_key(scene)).second) continue;
+    std::string text = caption(scene, Phrasing::random(random));
+    gallery.push_back({std::move(scene), std::move(text)});
+  }
+  return gallery;
+}
+
+std::vector<CaptionedScene> distinct_gallery(int64_t count, SceneSplit split, SplitMix64& random) {
+  std::vector<CaptionedScene> gallery;
+  SceneKeys taken;
+  int attempts = 0;
+  while (static_cast<int64_t>(gallery.size()) < count) {
+    if (attempts++ == kMaxAttempts) {
+      throw ConfigError(
+          fmt::format("the split has no room for {} scenes of distinct attributes, only for about "
+                      "{}; ask for fewer scenes",
+                      count, gallery.size()));
+    }
+    Scene scene = random_scene(random, split);
+    if (!taken.insert(attributes_key(scene)).second) continue;
+    attempts = 0;
     std::string text = caption(scene, Phrasing::random(random));
     gallery.push_back({std::move(scene), std::move(text)});
   }

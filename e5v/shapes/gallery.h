@@ -20,6 +20,10 @@ struct CaptionedScene {
 /// `count` distinct scenes of `split`.
 std::vector<CaptionedScene> random_gallery(int64_t count, SceneSplit split, SplitMix64& random);
 
+/// `count` scenes of `split`, no two of which have the same attributes: a bag of words can tell
+/// each from all others. Throws ConfigError where the split has not enough of them.
+std::vector<CaptionedScene> distinct_gallery(int64_t count, SceneSplit split, SplitMix64& random);
+
 /// `count` distinct scenes in groups of four (the last may be smaller). Scenes of a group differ
 /// from its first by one exchange, and their captions in the order of their words alone: a bag of
 /// words finds one in four.

@@ -45,7 +45,7 @@ std::string_view scene_split_name(SceneSplit split) {
   return "";
 }
 
-SceneSplit split_of(const Scene& scene) {
+uint64_t attributes_key(const Scene& scene) {
   // Each attribute sorted on its own: what is left without bindings, order and direction.
   Scene words = scene;
   words.arrangement = Arrangement::kRow;
@@ -58,7 +58,11 @@ SceneSplit split_of(const Scene& scene) {
   sort_one(&SceneObject::size);
   sort_one(&SceneObject::color);
   sort_one(&SceneObject::shape);
-  const uint64_t tenth = mix64(scene_key(words)) % 10;
+  return scene_key(words);
+}
+
+SceneSplit split_of(const Scene& scene) {
+  const uint64_t tenth = mix64(attributes_key(scene)) % 10;
   return tenth == 0 ? SceneSplit::kTest : tenth == 1 ? SceneSplit::kVal : SceneSplit::kTrain;
 }
 

@@ -43,6 +43,9 @@ bool is_valid(const Scene& scene);
 /// A number that only equal scenes share.
 uint64_t scene_key(const Scene& scene);
 
+/// A number that scenes of the same attributes share, whatever their bindings, order and direction.
+uint64_t attributes_key(const Scene& scene);
+
 /// A scene's place in training or evaluation.
 enum class SceneSplit { kTrain, kVal, kTest };
 std::string_view scene_split_name(SceneSplit split);

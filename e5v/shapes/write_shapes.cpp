@@ -35,10 +35,11 @@ enum class Part : uint64_t {
   kText,
   kTriplets,
   kQuestions,
-  kConversations
+  kConversations,
+  kDistinct
 };
-constexpr std::array<std::string_view, 7> kPartNames = {
-    "rand", "hard", "composed", "text", "triplets", "questions", "conversations"};
+constexpr std::array<std::string_view, 8> kPartNames = {
+    "rand", "hard", "composed", "text", "triplets", "questions", "conversations", "distinct"};
 
 constexpr std::array<std::string_view, 7> kEditKindNames = {"color", "shape",  "size", "background",
                                                             "swap",  "remove", "add"};
@@ -105,6 +106,10 @@ class ShapesWriter {
       if (has(Part::kRand)) write_gallery(Part::kRand, gallery);
       if (has(Part::kQuestions)) write_questions(gallery);
       if (has(Part::kConversations)) write_conversations(gallery);
+    }
+    if (has(Part::kDistinct)) {
+      SplitMix64 random = draws_of(Part::kDistinct);
+      write_gallery(Part::kDistinct, distinct_gallery(options_.scenes, options_.split, random));
     }
     if (has(Part::kHard)) {
       SplitMix64 random = draws_of(Part::kHard);

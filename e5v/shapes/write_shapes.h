@@ -30,6 +30,8 @@ struct ShapesOptions {
 /// Writes a folder of scenes of one split, in the formats that evaluations and training read:
 ///
 ///   rand/dataset.json, images/   distinct scenes, a caption each: Karpathy's JSON
+///   distinct/dataset.json,       (not written unless asked for) the same without two scenes of the
+///   images/                      same attributes: a bag of words can tell them apart
 ///   hard/dataset.json, images/   the same in groups of four, whose captions are of the very same
 ///                                words in other orders ("group" counts them)
 ///   text/dataset.json, images/   captions, and a picture of each with another phrasing written on

@@ -23,6 +23,18 @@ TEST_P(GalleryTest, RandomScenesAreDistinctAndOfTheSplit) {
   }
 }
 
+TEST_P(GalleryTest, DistinctScenesHaveBagsOfWordsOfTheirOwn) {
+  SplitMix64 random(4);
+  const auto gallery = distinct_gallery(1000, GetParam(), random);
+  ASSERT_EQ(gallery.size(), 1000u);
+  std::set<uint64_t> keys;
+  for (const auto& [scene, text] : gallery) {
+    EXPECT_TRUE(keys.insert(attributes_key(scene)).second);
+    EXPECT_EQ(split_of(scene), GetParam());
+    EXPECT_FALSE(text.empty());
+  }
+}
+
 TEST_P(GalleryTest, HardGroupsHaveOneBagOfWordsAndFourScenes) {
   SplitMix64 random(2);
   const auto gallery = hard_gallery(1002, GetParam(), random);
@@ -88,6 +100,11 @@ INSTANTIATE_TEST_SUITE_P(EverySplit, GalleryTest,
                          [](const auto& info) {
                            return std::string(scene_split_name(info.param));
                          });
+
+TEST(DistinctGallery, ASplitWithTooFewScenesIsAnErrorAndNotAnEndlessSearch) {
+  SplitMix64 random(1);
+  EXPECT_THROW(distinct_gallery(100'000, SceneSplit::kTest, random), ConfigError);
+}
 
 TEST(ComposedGroups, ASplitWithTooFewScenesIsAnErrorAndNotAnEndlessSearch) {
   SplitMix64 random(1);
