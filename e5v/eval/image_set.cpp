@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 /// All of a list, or its beginning and how many more there are: a message of 5,000 paths helps
 /// nobody.
 std::string listed(const std::vector<std::string>& lines) {
-  constexpr size_t kMaxLines = 40;
+  constexpr size_t kMaxLines = 10;
   const size_t shown = std::min(kMaxLines, lines.size());
   std::string text = fmt::format(
       "{}", fmt::join(lines.begin(), lines.begin() + static_cast<int64_t>(shown), ", "));
