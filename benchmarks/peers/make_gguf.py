@@ -2,8 +2,8 @@
 """Writes the language model of a LLaVA folder as a GGUF for llama-bench: the same weights, no tokenizer.
 
     python3 make_gguf.py MODEL_DIR 1b-BF16.gguf
-    llama-quantize 1b-BF16.gguf 1b-Q8_0.gguf Q8_0
-    llama-quantize 1b-BF16.gguf 1b-Q4_0.gguf Q4_0
+    llama-quantize 1b-BF16.gguf ./1b-Q8_0.gguf Q8_0   # a name that begins with a digit reads as a type without ./
+    llama-quantize 1b-BF16.gguf ./1b-Q4_0.gguf Q4_0
 
 Needs the Python package gguf. Norms are float32, as llama.cpp wants them; everything else stays bfloat16.
 """
