@@ -16,7 +16,7 @@ awk 'BEGIN {
   for (row = 0; row < 144; ++row) {
     line = ""
     for (i = 0; i < 3; ++i) {
-      for (j = 0; j < 8; ++j) line = line substr(letters, 1 + int(rand() * length(letters)), 1)
+      for (j = 0; j < 13; ++j) line = line substr(letters, 1 + int(rand() * length(letters)), 1)
       if (i < 2) line = line ","
     }
     print line
