@@ -30,13 +30,16 @@ struct TrainCommand {
   TrainOptions merged(const CLI::App& command) const {
     TrainOptions options;
     apply_recipe(find_recipe(recipe), recipe, options);
+    const auto was_given = [&command](const std::string& flag) {
+      const CLI::Option* option = command.get_option_no_throw(flag);
+      return option != nullptr && option->count() > 0;
+    };
     Json given = Json::object();
     const Json all = to_json(flags);
     for (const auto& [key, value] : all.items()) {
-      std::string flag = "--" + key;
-      std::replace(flag.begin(), flag.end(), '_', '-');
-      const CLI::Option* option = command.get_option_no_throw(flag);
-      if (option != nullptr && option->count() > 0) given[key] = value;
+      std::string name = key;
+      std::replace(name.begin(), name.end(), '_', '-');
+      if (was_given("--" + name) || was_given("--no-" + name)) given[key] = value;
     }
     apply_recipe(given, "command line", options);
     return options;

@@ -120,6 +120,16 @@ TEST_F(TrainCommandTest, ARunIsWhatEmbedAndMergeTake) {
                   1, HasSubstr("expected a new or empty folder"));
 }
 
+TEST_F(TrainCommandTest, FlagsGoBeforeTheRecipeAlsoWhereTheyTurnSomethingOff) {
+  const ProgramResult result =
+      train("run", "--max-steps 1 --lora-alpha 3 --no-shuffle --no-gradient-checkpointing");
+  ASSERT_EQ(result.status, 0) << result.err;
+  const Json recipe = read_json(folder_ / "run" / "recipe.json");
+  EXPECT_EQ(recipe["lora_alpha"], 3);
+  EXPECT_EQ(recipe["shuffle"], false);
+  EXPECT_EQ(recipe["gradient_checkpointing"], false);
+}
+
 TEST_F(TrainCommandTest, AKilledRunResumesToTheSameLossesAndTheSameBytes) {
   ASSERT_EQ(train("whole").status, 0);
   ASSERT_NO_FATAL_FAILURE(kill_after(5, "broken"));
