@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <new>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "e5v/base/random.h"
 #include "e5v/kernels/elementwise.h"
 #include "e5v/kernels/quantize.h"
 
@@ -64,6 +68,73 @@ void write_rows(const void* sums, int64_t num_rows, int64_t features, void* y, i
   }
 }
 
+/// An order of 8-bit weights [in, out] that oneDNN's own reorder goes through value by value:
+/// blocks of 64 outputs by 64 inputs, four inputs side by side, and then for each output -128 times
+/// its sum, which makes up for x being multiplied as unsigned.
+constexpr int64_t kByteBlock = 64, kBytesTogether = 4;
+
+int64_t byte_blocks_size(int64_t in_features, int64_t out_features) {
+  const int64_t out = round_up(out_features, kByteBlock);
+  return out * round_up(in_features, kByteBlock) + out * static_cast<int64_t>(sizeof(int32_t));
+}
+
+/// rows [out_features, in_features] into that order.
+void pack_byte_blocks(const int8_t* rows, int64_t in_features, int64_t out_features,
+                      int8_t* packed) {
+  const int64_t out = round_up(out_features, kByteBlock), in = round_up(in_features, kByteBlock);
+  auto* const sums = reinterpret_cast<int32_t*>(packed + out * in);
+  std::memset(packed, 0, static_cast<size_t>(byte_blocks_size(in_features, out_features)));
+  for (int64_t feature = 0; feature < out_features; ++feature) {
+    const int8_t* const row = rows + feature * in_features;
+    int8_t* const first =
+        packed + feature / kByteBlock * kByteBlock * in + feature % kByteBlock * kBytesTogether;
+    const int64_t num_whole = in_features / kBytesTogether;
+    for (int64_t i = 0; i < num_whole; ++i) {
+      std::memcpy(first + i * kByteBlock * kBytesTogether, row + i * kBytesTogether,
+                  kBytesTogether);
+    }
+    std::memcpy(first + num_whole * kByteBlock * kBytesTogether, row + num_whole * kBytesTogether,
+                static_cast<size_t>(in_features - num_whole * kBytesTogether));
+    int32_t sum = 0;
+    for (int64_t i = 0; i < in_features; ++i) sum += row[i];
+    sums[feature] = -128 * sum;
+  }
+}
+
+/// `values` [in, out] with these strides, in the order that oneDNN asks for.
+void reorder(const void* values, memory::data_type type, int64_t in_features, int64_t out_features,
+             int64_t in_stride, int64_t out_stride, const memory::desc& order, void* packed) {
+  memory from({{in_features, out_features}, type, memory::dims{in_stride, out_stride}},
+              onednn::engine(), const_cast<void*>(values));
+  memory to(order, onednn::engine(), packed);
+  dnnl::stream stream(onednn::engine());
+  dnnl::reorder(from, to).execute(stream, from, to);
+  stream.wait();
+}
+
+/// True if oneDNN's order for a panel of this shape is that of pack_byte_blocks. oneDNN does not
+/// say; random weights packed both ways do. Thread-safe.
+bool is_in_byte_blocks(int64_t in_features, int64_t out_features, const memory::desc& order) {
+  const auto size = static_cast<size_t>(order.get_size());
+  if (size < static_cast<size_t>(byte_blocks_size(in_features, out_features))) return false;
+  static std::mutex mutex;
+  static std::map<std::pair<int64_t, int64_t>, bool> known;
+  const std::lock_guard lock(mutex);
+  const auto [found, is_new] = known.try_emplace({in_features, out_features});
+  if (is_new) {
+    SplitMix64 random(1);
+    std::vector<int8_t> rows(static_cast<size_t>(in_features * out_features));
+    for (int8_t& value : rows) value = static_cast<int8_t>(random.below(255)) - 127;
+    // Equal to the last byte: neither writes what the other leaves alone.
+    std::vector<int8_t> ours(size, 1), theirs(size, 1);
+    reorder(rows.data(), memory::data_type::s8, in_features, out_features, 1, in_features, order,
+            theirs.data());
+    pack_byte_blocks(rows.data(), in_features, out_features, ours.data());
+    found->second = ours == theirs;
+  }
+  return found->second;
+}
+
 }  // namespace
 
 PanelProduct::PanelProduct(int64_t in_features, int64_t out_features, DataType type)
@@ -94,17 +165,24 @@ void* thread_scratch(int which, int64_t bytes) {
   return own.data_ptr();
 }
 
+void PanelProduct::pack(int64_t panel, const void* values, int64_t in_stride, int64_t out_stride,
+                        void* packed) const {
+  const int64_t features = num_features(panel);
+  const bool are_byte_rows = type_ == DataType::s8 && in_stride == 1 &&
+                             out_stride == in_features_ &&
+                             is_in_byte_blocks(in_features_, features, order(panel));
+  if (are_byte_rows) {
+    pack_byte_blocks(static_cast<const int8_t*>(values), in_features_, features,
+                     static_cast<int8_t*>(packed));
+  } else {
+    reorder(values, type_, in_features_, features, in_stride, out_stride, order(panel), packed);
+  }
+}
+
 const void* pack_for_thread(const PanelProduct& product, int64_t panel, const void* values,
                             int64_t in_stride, int64_t out_stride) {
-  const memory::desc& order = product.order(panel);
-  void* const packed = thread_scratch(0, static_cast<int64_t>(order.get_size()));
-  const memory::dims shape{product.in_features(), product.num_features(panel)};
-  memory from({shape, product.type(), memory::dims{in_stride, out_stride}}, onednn::engine(),
-              const_cast<void*>(values));
-  memory to(order, onednn::engine(), packed);
-  dnnl::stream stream(onednn::engine());
-  dnnl::reorder(from, to).execute(stream, from, to);
-  stream.wait();
+  void* const packed = thread_scratch(0, static_cast<int64_t>(product.order(panel).get_size()));
+  product.pack(panel, values, in_stride, out_stride, packed);
   return packed;
 }
 
@@ -120,12 +198,7 @@ std::byte* PackedPanels::address(int64_t panel) const {
 }
 
 void PackedPanels::pack(int64_t panel, const void* rows) {
-  memory from({{product_.in_features(), num_features(panel)}, product_.type(), Tag::ba},
-              onednn::engine(), const_cast<void*>(rows));
-  memory to(product_.order(panel), onednn::engine(), address(panel));
-  dnnl::stream stream(onednn::engine());
-  dnnl::reorder(from, to).execute(stream, from, to);
-  stream.wait();
+  product_.pack(panel, rows, 1, product_.in_features(), address(panel));
 }
 
 void PackedPanels::unpack(int64_t panel, void* rows) const {

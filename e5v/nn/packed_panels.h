@@ -34,6 +34,11 @@ class PanelProduct {
   /// How the panel [in_features, num_features(panel)] lies in memory.
   const dnnl::memory::desc& order(int64_t panel) const;
 
+  /// Brings a panel's weights into its order, at `packed`. From one input feature to the next it is
+  /// `in_stride` values, from one output feature to the next `out_stride`.
+  void pack(int64_t panel, const void* values, int64_t in_stride, int64_t out_stride,
+            void* packed) const;
+
   /// Gives a panel's address; the panel stays there until the same thread asks for its next one.
   using FindPanel = std::function<const void*(int64_t panel)>;
 
@@ -60,8 +65,7 @@ class PanelProduct {
 /// 0 or 1.
 void* thread_scratch(int which, int64_t bytes);
 
-/// A panel's weights brought into its order, in the calling thread's scratch 0. From one input
-/// feature to the next it is `in_stride` values, from one output feature to the next `out_stride`.
+/// PanelProduct::pack into the calling thread's scratch 0.
 const void* pack_for_thread(const PanelProduct& product, int64_t panel, const void* values,
                             int64_t in_stride, int64_t out_stride);
 

@@ -129,9 +129,11 @@ void PackedWeight::Impl::pack(const Int8Tensor& weight) {
     throw ConfigError("this CPU has no products of 8-bit integers; take precision fp32 or bf16");
   }
   const auto* values = weight.values.data_ptr<int8_t>();
-  for (int64_t panel = 0; panel < panels->num_panels(); ++panel) {
-    panels->pack(panel, values + panels->first_feature(panel) * in_features);
-  }
+  at::parallel_for(0, panels->num_panels(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      panels->pack(panel, values + panels->first_feature(panel) * in_features);
+    }
+  });
   // Copies: what a file holds is unmapped.
   scales = weight.scales.clone();
   channels = weight.channels.clone();
