@@ -5,7 +5,7 @@
 //
 //   index_bench --benchmark_filter="Flat|Read"
 //
-// 100,000 x 1024, minutes to build; reports recall@10:
+// 100,000 x 256, minutes to build; reports recall@10:
 //
 //   index_bench --benchmark_filter=Hnsw
 
@@ -111,7 +111,7 @@ BENCHMARK(ReadInt8)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->Use
 
 /// As Collection::search does for 10 results: 90 candidates, scored exactly.
 void Hnsw(benchmark::State& state) {
-  constexpr int64_t kSize = 1024;
+  constexpr int64_t kSize = 256;
   const Vectors& vectors = vectors_of(kSize);
   static const AnnIndex index = AnnIndex::build(IndexKind::kHnsw, kSize, vectors.rows, nullptr);
   int64_t query = 0;
