@@ -5,12 +5,8 @@
 
 namespace e5v {
 
-void EmbedderFlags::register_options(CliOptionRegistry& registry) {
-  registry.add("model", options.model,
-               "Checkpoint folder: config.json, tokenizer.json, safetensors; else E5V_MODEL or the "
-               "built-in miniature");
-  registry.add("adapter", options.adapter, "PEFT LoRA adapter to merge on load");
-  registry.add("precision", options.precision,
+void register_precision(CliOptionRegistry& registry, Precision& precision) {
+  registry.add("precision", precision,
                {{"auto", Precision::kAuto},
                 {"fp32", Precision::kFloat32},
                 {"bf16", Precision::kBFloat16},
@@ -19,6 +15,14 @@ void EmbedderFlags::register_options(CliOptionRegistry& registry) {
                 {"int4", Precision::kInt4},
                 {"nf4", Precision::kNf4}},
                "Of the matrix products; int8, int4 and nf4 round the weights");
+}
+
+void EmbedderFlags::register_options(CliOptionRegistry& registry) {
+  registry.add("model", options.model,
+               "Checkpoint folder: config.json, tokenizer.json, safetensors; else E5V_MODEL or the "
+               "built-in miniature");
+  registry.add("adapter", options.adapter, "PEFT LoRA adapter to merge on load");
+  register_precision(registry, options.precision);
   registry.add("device", options.device, "auto, cpu, cuda or cuda:N");
   registry.add("threads", options.threads, "Threads; 0 = the usable cores");
   registry.add("batch-tokens", options.batch_tokens, "Tokens of one batch at the most");

@@ -8,6 +8,9 @@
 
 namespace e5v {
 
+/// Declares --precision.
+void register_precision(CliOptionRegistry& registry, Precision& precision);
+
 /// The flags of every command that embeds, and the Embedder that they ask for.
 struct EmbedderFlags {
   EmbedderOptions options;

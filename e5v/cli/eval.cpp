@@ -10,6 +10,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
 #include "e5v/cli/default_model.h"
+#include "e5v/cli/embedder_flags.h"
 #include "e5v/eval/gap_task.h"
 #include "e5v/eval/report.h"
 #include "e5v/eval/tasks.h"
@@ -94,12 +95,7 @@ void EvalCommand::register_options(CliOptionRegistry& registry) {
   registry.add("cache", cache, "Folder where vectors are kept for the next run");
   registry.add("cached", use_cache, "Keep vectors, and use those that are there");
   registry.add("font", font, "i2i: TrueType font of Arial's metrics");
-  registry.add("precision", embedder.precision,
-               {{"auto", Precision::kAuto},
-                {"fp32", Precision::kFloat32},
-                {"bf16", Precision::kBFloat16},
-                {"fp16", Precision::kFloat16}},
-               "Of the matrix products");
+  register_precision(registry, embedder.precision);
   registry.add("device", embedder.device, "e5v: auto, cpu, cuda or cuda:N");
   registry.add("threads", embedder.threads, "Threads; 0 = the usable cores");
   registry.add("batch-tokens", embedder.batch_tokens, "e5v: tokens of one batch at the most");
