@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # e5v's own training step on the 1b preset: tokens per second of each step and the peak of memory.
 #
-#   [STEPS=3] benchmarks/train/train_step.sh E5V MODEL [--base-precision nf4 and other flags of e5v train]
+#   [STEPS=3] [MICRO_BATCH=48] benchmarks/train/train_step.sh E5V MODEL [--base-precision nf4 and other flags of e5v train]
 #
 # MODEL is made by `e5v random-model --preset 1b`; its byte-like tokenizer makes 32 tokens of each
 # text below, prompt included. Batches of 48 triplets.
@@ -23,6 +23,6 @@ awk 'BEGIN {
   }
 }' >"$folder/rows.csv"
 /usr/bin/time -f 'peak %M kB' "$e5v" train --quiet --json --model "$model" --data "$folder/rows.csv" \
-  --output "$folder/run" --batch-size 48 --micro-batch-size 48 --chat-template plain --max-steps "${STEPS:-3}" \
+  --output "$folder/run" --batch-size 48 --micro-batch-size "${MICRO_BATCH:-48}" --chat-template plain --max-steps "${STEPS:-3}" \
   --epochs 1 --save-every 0 "$@"
 cat "$folder/run/metrics.jsonl"
