@@ -158,9 +158,11 @@ Measurement measure(const Embedder& embedder, const Workload& workload, int64_t 
   return result;
 }
 
+/// What the weights of this precision are multiplied as.
 ProductKind product_kind(std::string_view precision) {
   if (precision == "fp32") return ProductKind::kFloat32;
-  return precision == "int8" ? ProductKind::kInt8 : ProductKind::kBFloat16;
+  const bool is_integers = precision == "int8" || precision == "int4";
+  return is_integers ? ProductKind::kInt8 : ProductKind::kBFloat16;
 }
 
 void BenchCommand::run(const CommandContext& context) const {

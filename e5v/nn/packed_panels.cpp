@@ -83,7 +83,9 @@ void pack_byte_blocks(const int8_t* rows, int64_t in_features, int64_t out_featu
                       int8_t* packed) {
   const int64_t out = round_up(out_features, kByteBlock), in = round_up(in_features, kByteBlock);
   auto* const sums = reinterpret_cast<int32_t*>(packed + out * in);
-  std::memset(packed, 0, static_cast<size_t>(byte_blocks_size(in_features, out_features)));
+  if (in > in_features || out > out_features) {
+    std::memset(packed, 0, static_cast<size_t>(byte_blocks_size(in_features, out_features)));
+  }
   for (int64_t feature = 0; feature < out_features; ++feature) {
     const int8_t* const row = rows + feature * in_features;
     int8_t* const first =
@@ -93,8 +95,9 @@ void pack_byte_blocks(const int8_t* rows, int64_t in_features, int64_t out_featu
       std::memcpy(first + i * kByteBlock * kBytesTogether, row + i * kBytesTogether,
                   kBytesTogether);
     }
-    std::memcpy(first + num_whole * kByteBlock * kBytesTogether, row + num_whole * kBytesTogether,
-                static_cast<size_t>(in_features - num_whole * kBytesTogether));
+    for (int64_t i = num_whole * kBytesTogether; i < in_features; ++i) {
+      first[num_whole * kByteBlock * kBytesTogether + i % kBytesTogether] = row[i];
+    }
     int32_t sum = 0;
     for (int64_t i = 0; i < in_features; ++i) sum += row[i];
     sums[feature] = -128 * sum;
@@ -124,7 +127,7 @@ bool is_in_byte_blocks(int64_t in_features, int64_t out_features, const memory::
   if (is_new) {
     SplitMix64 random(1);
     std::vector<int8_t> rows(static_cast<size_t>(in_features * out_features));
-    for (int8_t& value : rows) value = static_cast<int8_t>(random.below(255)) - 127;
+    for (int8_t& value : rows) value = static_cast<int8_t>(random.next());
     // Equal to the last byte: neither writes what the other leaves alone.
     std::vector<int8_t> ours(size, 1), theirs(size, 1);
     reorder(rows.data(), memory::data_type::s8, in_features, out_features, 1, in_features, order,
