@@ -64,7 +64,7 @@ def plant_outliers(model, folder, bos):
                "post_attention_layernorm": ["mlp.gate_proj", "mlp.up_proj"]}
     width = tensors.header[f"{prefix}norm.weight"]["shape"][0]
     layers = {n.removeprefix(f"{prefix}layers.").split(".")[0] for n in tensors.header if n.startswith(f"{prefix}layers.")}
-    for layer in layers:
+    for layer in sorted(layers, key=int):
         at = f"{prefix}layers.{layer}."
         for norm, products in readers.items():
             for channel, factor in zip(draw.sample(range(width), len(FACTORS)), FACTORS):
