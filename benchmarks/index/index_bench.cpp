@@ -1,5 +1,4 @@
-// Search among vectors that lie as embeddings do: unit vectors around centres, in a few hundred
-// directions of the space.
+// Search among vectors that lie in heaps, as embeddings do: unit vectors around centres.
 //
 // 100,000 x 4096, 2 GB of memory; Read is what memory itself allows:
 //

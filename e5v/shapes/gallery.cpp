@@ -59,38 +59,36 @@ std::optional<ComposedGroup> edit_scene(Scene reference, const std::vector<EditK
   return group;
 }
 
-}  // namespace
-
-std::vector<CaptionedScene> random_gallery(int64_t count, SceneSplit split, SplitMix64& random) {
-  std::vector<CaptionedScene> gallery;
-  SceneKeys taken;
-  while (static_cast<int64_t>(gallery.size()) < count) {
-    Scene scene = random_scene(random, split);
-    if (!taken.insert(scene_key(scene)).second) continue;
-    std::string text = caption(scene, Phrasing::random(random));
-    gallery.push_back({std::move(scene), std::move(text)});
-  }
-  return gallery;
-}
-
-std::vector<CaptionedScene> distinct_gallery(int64_t count, SceneSplit split, SplitMix64& random) {
+/// Scenes of which no two have the same `key`; `what` they are, for the message.
+std::vector<CaptionedScene> gallery_of_distinct(uint64_t (*key)(const Scene&), const char* what,
+                                                int64_t count, SceneSplit split,
+                                                SplitMix64& random) {
   std::vector<CaptionedScene> gallery;
   SceneKeys taken;
   int attempts = 0;
   while (static_cast<int64_t>(gallery.size()) < count) {
     if (attempts++ == kMaxAttempts) {
       throw ConfigError(
-          fmt::format("the split has no room for {} scenes of distinct attributes, only for about "
-                      "{}; ask for fewer scenes",
-                      count, gallery.size()));
+          fmt::format("the split has no room for {} {}, only for about {}; ask for fewer scenes",
+                      count, what, gallery.size()));
     }
     Scene scene = random_scene(random, split);
-    if (!taken.insert(attributes_key(scene)).second) continue;
+    if (!taken.insert(key(scene)).second) continue;
     attempts = 0;
     std::string text = caption(scene, Phrasing::random(random));
     gallery.push_back({std::move(scene), std::move(text)});
   }
   return gallery;
+}
+
+}  // namespace
+
+std::vector<CaptionedScene> random_gallery(int64_t count, SceneSplit split, SplitMix64& random) {
+  return gallery_of_distinct(scene_key, "distinct scenes", count, split, random);
+}
+
+std::vector<CaptionedScene> distinct_gallery(int64_t count, SceneSplit split, SplitMix64& random) {
+  return gallery_of_distinct(attributes_key, "scenes of distinct attributes", count, split, random);
 }
 
 std::vector<CaptionedScene> hard_gallery(int64_t count, SceneSplit split, SplitMix64& random) {

@@ -17,7 +17,7 @@ struct CaptionedScene {
   std::string caption;
 };
 
-/// `count` distinct scenes of `split`.
+/// `count` distinct scenes of `split`. Throws ConfigError where the split has not enough of them.
 std::vector<CaptionedScene> random_gallery(int64_t count, SceneSplit split, SplitMix64& random);
 
 /// `count` scenes of `split`, no two of which have the same attributes: a bag of words can tell
