@@ -66,7 +66,7 @@ struct PackedWeight::Impl {
   }
   at::ScalarType operand_dtype() const { return panels ? stored_dtype() : at::kFloat; }
 
-  void pack(const Int8Tensor& weight);
+  void pack(const std::vector<Int8Tensor>& parts);
   void multiply_widened(const at::Tensor& x, const float* bias, const at::Tensor& y,
                         bool accumulate) const;
 };
@@ -92,7 +92,7 @@ PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
     return;
   }
   if (precision == Precision::kInt8) {
-    impl.pack(quantize_int8(weight));
+    impl.pack({quantize_int8(weight)});
     return;
   }
   PackedPanels& panels =
@@ -104,39 +104,61 @@ PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
   }
 }
 
-PackedWeight::PackedWeight(const Int8Tensor& weight) {
+PackedWeight::PackedWeight(const std::vector<Int8Tensor>& parts) {
   const auto fits = [](const at::Tensor& x, at::ScalarType dtype, int64_t dimensions) {
     return x.defined() && x.scalar_type() == dtype && x.dim() == dimensions && x.is_contiguous() &&
            x.numel() > 0;
   };
-  if (!fits(weight.values, at::kChar, 2) || !fits(weight.scales, at::kFloat, 1) ||
-      !fits(weight.channels, at::kFloat, 1) || weight.scales.size(0) != weight.values.size(0) ||
-      weight.channels.size(0) != weight.values.size(1)) {
-    throw InputError("the tensors of an int8 weight do not fit each other");
-  }
   at::NoGradGuard no_grad;
   impl_ = std::make_unique<Impl>();
-  impl_->out_features = weight.values.size(0);
-  impl_->in_features = weight.values.size(1);
+  impl_->out_features = 0;
+  for (const Int8Tensor& part : parts) {
+    if (!fits(part.values, at::kChar, 2) || !fits(part.scales, at::kFloat, 1) ||
+        !fits(part.channels, at::kFloat, 1) || part.scales.size(0) != part.values.size(0) ||
+        part.channels.size(0) != part.values.size(1)) {
+      throw InputError("the tensors of an int8 weight do not fit each other");
+    }
+    if (!at::equal(part.channels, parts[0].channels)) {
+      throw InputError("weights that are one product have different channels");
+    }
+    impl_->out_features += part.values.size(0);
+  }
+  impl_->in_features = parts.at(0).values.size(1);
   impl_->precision = Precision::kInt8;
-  impl_->pack(weight);
+  impl_->pack(parts);
 }
 
-void PackedWeight::Impl::pack(const Int8Tensor& weight) {
+void PackedWeight::Impl::pack(const std::vector<Int8Tensor>& parts) {
   try {
     panels.emplace(in_features, out_features, DataType::s8);
   } catch (const dnnl::error&) {
     throw ConfigError("this CPU has no products of 8-bit integers; take precision fp32 or bf16");
   }
-  const auto* values = weight.values.data_ptr<int8_t>();
   at::parallel_for(0, panels->num_panels(), 1, [&](int64_t begin, int64_t end) {
+    std::vector<int8_t> across;  // rows of a panel in which one part ends and another begins
     for (int64_t panel = begin; panel < end; ++panel) {
-      panels->pack(panel, values + panels->first_feature(panel) * in_features);
+      int64_t first = panels->first_feature(panel), count = panels->num_features(panel);
+      size_t part = 0;
+      while (first >= parts[part].values.size(0)) first -= parts[part++].values.size(0);
+      const auto rows = [&] { return parts[part].values.data_ptr<int8_t>() + first * in_features; };
+      if (first + count <= parts[part].values.size(0)) {
+        panels->pack(panel, rows());
+        continue;
+      }
+      across.clear();
+      for (; count > 0; ++part, first = 0) {
+        const int64_t here = std::min(count, parts[part].values.size(0) - first);
+        across.insert(across.end(), rows(), rows() + here * in_features);
+        count -= here;
+      }
+      panels->pack(panel, across.data());
     }
   });
   // Copies: what a file holds is unmapped.
-  scales = weight.scales.clone();
-  channels = weight.channels.clone();
+  std::vector<at::Tensor> part_scales;
+  for (const Int8Tensor& part : parts) part_scales.push_back(part.scales);
+  scales = at::cat(part_scales);
+  channels = parts[0].channels.clone();
 }
 
 PackedWeight::PackedWeight(PackedWeight&&) noexcept = default;

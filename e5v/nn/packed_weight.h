@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace e5v {
 
@@ -35,9 +36,10 @@ class PackedWeight {
   /// Throws InputError for another shape, dtype or device, ConfigError for int8 on a CPU without
   /// such products.
   PackedWeight(const at::Tensor& weight, Precision precision);
-  /// kInt8, of a weight that was rounded before (quantized_weight.h): the same bits as of the
-  /// weight itself. Throws InputError if its tensors do not fit each other, ConfigError as above.
-  explicit PackedWeight(const Int8Tensor& weight);
+  /// kInt8, of a weight that was rounded before (quantized_weight.h), here in parts end to end that
+  /// share their channels: the same bits as of the weight itself. The parts are read once, in
+  /// place. Throws InputError if their tensors do not fit each other, ConfigError as above.
+  explicit PackedWeight(const std::vector<Int8Tensor>& parts);
   PackedWeight(PackedWeight&&) noexcept;
   PackedWeight& operator=(PackedWeight&&) noexcept;
   ~PackedWeight();

@@ -107,9 +107,13 @@ std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, Weigh
 std::unique_ptr<LinearStorage> make_storage(const std::vector<RoundedPart>& parts,
                                             int64_t in_features, WeightForm form) {
   switch (form) {
-    case WeightForm::kInt8:
-      return std::make_unique<PackedStorage>(
-          PackedWeight(Int8Tensor{joined(parts, 0), joined(parts, 1), shared_channels(parts, 2)}));
+    case WeightForm::kInt8: {
+      std::vector<Int8Tensor> tensors;
+      for (const RoundedPart& part : parts) {
+        tensors.push_back({part.at(0), part.at(1).contiguous(), part.at(2).contiguous()});
+      }
+      return std::make_unique<PackedStorage>(PackedWeight(tensors));
+    }
     case WeightForm::kInt4:
       return std::make_unique<Int4Storage>(Int4Tensor{joined(parts, 0), joined(parts, 1),
                                                       joined(parts, 2), shared_channels(parts, 3)});

@@ -124,6 +124,21 @@ TEST(QuantizedWeightTest, Int4TakesHalfTheMemoryOfInt8) {
   EXPECT_LE(make_storage({weight}, WeightForm::kNf4)->num_bytes(), weight.numel() * 4.2 / 8);
 }
 
+TEST(QuantizedWeightTest, PartsEndToEndAreTheWholeWeight) {
+  at::manual_seed(4);
+  // Panels of 256 rows: the first part ends within one, the second begins and ends within another.
+  const Int8Tensor whole = quantize_int8(at::randn({600, 64}));
+  std::vector<Int8Tensor> parts;
+  int64_t first = 0;
+  for (const int64_t rows : {300, 40, 260}) {
+    parts.push_back({whole.values.narrow(0, first, rows), whole.scales.narrow(0, first, rows),
+                     whole.channels});
+    first += rows;
+  }
+  const at::Tensor expected = PackedWeight({whole}).unpack(at::kFloat);
+  EXPECT_TRUE(at::equal(PackedWeight(parts).unpack(at::kFloat), expected));
+}
+
 TEST(QuantizedWeightTest, RefusesTensorsThatDoNotFitEachOther) {
   Int4Tensor good = quantize_int4(at::randn({8, 64}));
   Int4Tensor bad = good;
@@ -134,7 +149,9 @@ TEST(QuantizedWeightTest, RefusesTensorsThatDoNotFitEachOther) {
   EXPECT_THROW(Int4Storage{bad}, InputError);
   Int8Tensor int8 = quantize_int8(at::randn({8, 64}));
   int8.scales = at::ones({7});
-  EXPECT_THROW(PackedWeight{int8}, InputError);
+  EXPECT_THROW(PackedWeight({int8}), InputError);
+  int8 = quantize_int8(at::randn({8, 64}));
+  EXPECT_THROW(PackedWeight({int8, quantize_int8(at::randn({8, 64}))}), InputError);
   std::vector<RoundedPart> parts =
       round_parts({at::randn({8, 64}), at::randn({8, 64})}, WeightForm::kInt4);
   parts[1][3] = parts[1][3] + 1;
