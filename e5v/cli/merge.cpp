@@ -59,7 +59,8 @@ void register_merge(CLI::App& app, CommandContext& context) {
   command->add_option("--model", merge->files.model, "Checkpoint folder")->required();
   command->add_option("--adapter", merge->files.adapter, "PEFT adapter folder");
   command->add_option("--vision-tower", merge->vision_tower,
-                      "CLIP folder whose vision tower replaces the model's");
+                      "CLIP folder whose vision tower replaces the model's, or LLaVA "
+                      "folder whose tower and projector do");
   command->add_option("--output", merge->files.output, "Folder to make; must be new or empty")
       ->required();
   CliOptionRegistry registry(*command);

@@ -6,11 +6,12 @@
 
 namespace e5v {
 
-/// Writes `model`'s checkpoint with the vision tower of a CLIP folder in place of its own, as
-/// LLaVA begins with CLIP's; all else is the same to the byte. Values are rounded to the types of
-/// `model`. Throws FileError, FormatError; ConfigError if `clip` lacks a tensor of the tower or has
+/// Writes `model`'s checkpoint with another's vision tower in place of its own: that of a CLIP
+/// folder, as LLaVA begins with CLIP's, or tower and projector of a LLaVA folder, whose language
+/// model was trained on meanwhile. All else is the same to the byte. Values are rounded to the
+/// types of `model`. Throws FileError, FormatError; ConfigError if `vision` lacks a tensor or has
 /// one of another shape (naming the first), or `output` is taken.
-void join_vision_tower(const std::filesystem::path& model, const std::filesystem::path& clip,
+void join_vision_tower(const std::filesystem::path& model, const std::filesystem::path& vision,
                        const std::filesystem::path& output,
                        const ProgressCallback& progress = nullptr);
 

@@ -57,8 +57,21 @@ TEST_F(JoinVisionTowerTest, TheTowerIsClipsAndAllElseTheModels) {
   EXPECT_NO_THROW(load_model(folder_ / "joined"));
 }
 
-TEST_F(JoinVisionTowerTest, RefusesWhatIsNoClipOfThatShape) {
-  EXPECT_THAT(error_of(model_, model_), HasSubstr("there is no tensor 'vision_model."));
+TEST_F(JoinVisionTowerTest, ALlavaGivesItsTowerAndProjector) {
+  make("shapes-mini", folder_ / "other", 3);
+  join_vision_tower(model_, folder_ / "other", folder_ / "joined");
+  const auto model = read_tensor_file(model_ / "model.safetensors");
+  const auto other = read_tensor_file(folder_ / "other/model.safetensors");
+  for (const auto& [name, value] : read_tensor_file(folder_ / "joined/model.safetensors")) {
+    const bool is_language = name.starts_with("language_model.");
+    EXPECT_TRUE(at::equal(value, is_language ? model.at(name) : other.at(name))) << name;
+  }
+}
+
+TEST_F(JoinVisionTowerTest, RefusesWhatHasNoTowerOfThatShape) {
+  fs::create_directories(folder_ / "empty");
+  write_tensor_file(folder_ / "empty/model.safetensors", {{"weight", at::ones({2})}});
+  EXPECT_THAT(error_of(model_, folder_ / "empty"), HasSubstr("there is no tensor 'vision_model."));
   write_random_model(folder_ / "tiny", {.preset = "tiny", .dtype = DType::F32});
   EXPECT_THAT(error_of(folder_ / "tiny", clip_), HasSubstr("but the model's is ["));
 }
