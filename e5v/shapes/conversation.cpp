@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -18,16 +19,28 @@ std::string random_caption(const Scene& scene, SplitMix64& random) {
   return caption(scene, Phrasing::random(random));
 }
 
-/// The words that say what the scene has, each of its attributes with the same weight: one that has
-/// no synonym stands twice.
+/// How often each word of an object stands among a scene's words, by the object's place: what comes
+/// first in reading order comes to mind first. Equal factors from place to place, so that the
+/// words' chances tell which words belong together and in which order.
+constexpr std::array<int, kMaxObjects> kPlaceWeights = {4, 2, 1};
+/// The same for what is said of the whole scene.
+constexpr int kSceneWeight = 2;
+
+/// The words that say what the scene has, as often as their weights say; an attribute that has no
+/// synonym counts as two that are the same.
 std::vector<std::string> words_of(const Scene& scene) {
   std::vector<std::string> words;
+  const auto add = [&words](int weight, std::string_view word) {
+    words.insert(words.end(), static_cast<size_t>(weight), std::string(word));
+  };
   for (const bool second : {false, true}) {
-    words.emplace_back(background_word(scene.background));
-    for (const SceneObject& object : scene.objects) {
-      words.emplace_back(size_word(object.size, second));
-      words.emplace_back(color_word(object.color));
-      words.emplace_back(shape_word(object.shape, second));
+    add(kSceneWeight, background_word(scene.background));
+    if (scene.objects.size() > 1) add(kSceneWeight, arrangement_word(scene.arrangement));
+    for (size_t i = 0; i < scene.objects.size(); ++i) {
+      const SceneObject& object = scene.objects[i];
+      add(kPlaceWeights[i], size_word(object.size, second));
+      add(kPlaceWeights[i], color_word(object.color));
+      add(kPlaceWeights[i], shape_word(object.shape, second));
     }
   }
   return words;
@@ -54,12 +67,31 @@ std::optional<Edit> any_edit(const Scene& scene, SceneSplit split, SplitMix64& r
   return std::nullopt;
 }
 
+/// What the prompts call the text: it stands for a sentence or a picture.
+std::string_view random_noun(SplitMix64& random) {
+  return random.below(2) == 0 ? "sentence" : "image";
+}
+
+/// `text`, an edit of its scene, and a caption or the words of what the edit makes of it; nullopt
+/// where no edit was found.
+std::optional<SceneConversation> edit_text(const Scene& scene, const std::string& text,
+                                           std::string_view noun, bool asks_words, SceneSplit split,
+                                           SplitMix64& random) {
+  const std::optional<Edit> edit = any_edit(scene, split, random);
+  if (!edit) return std::nullopt;
+  // "desribe" as the prompts of composed retrieval have it.
+  std::string prompt = fmt::format("{}\nModify this {} with \"{}\", desribe modified {}", text,
+                                   noun, edit->instruction, noun);
+  if (asks_words) return SceneConversation{{prompt + " in one word:", words_of(edit->target)}};
+  return SceneConversation{{prompt + ":", {random_caption(edit->target, random)}}};
+}
+
 }  // namespace
 
 SceneConversation random_text_conversation(SceneSplit split, SplitMix64& random) {
   const Scene scene = random_scene(random, split);
   const std::string text = random_caption(scene, random);
-  const std::string_view noun = random.below(2) == 0 ? "sentence" : "image";
+  const std::string_view noun = random_noun(random);
   const uint64_t percent = random.below(100);
   if (percent < 50) return ask(scene, text + "\n", kTextQuestions, random);
   if (percent < 65) {
@@ -73,18 +105,21 @@ SceneConversation random_text_conversation(SceneSplit split, SplitMix64& random)
   if (percent < 77) {
     return {{fmt::format("{}\nSummary above {} in one word:", text, noun), words_of(scene)}};
   }
-  const std::optional<Edit> found = any_edit(scene, split, random);
-  if (!found) return random_text_conversation(split, random);  // about another scene
-  const Edit& edit = *found;
-  // "desribe" as the prompts of composed retrieval have it.
-  if (percent < 90) {
-    return {{fmt::format("{}\nModify this {} with \"{}\", desribe modified {}:", text, noun,
-                         edit.instruction, noun),
-             {random_caption(edit.target, random)}}};
+  // About another scene where this one has no edit.
+  auto turns = edit_text(scene, text, noun, /*asks_words=*/percent >= 90, split, random);
+  return turns ? *std::move(turns) : random_text_conversation(split, random);
+}
+
+SceneConversation random_text_edit(SceneSplit split, SplitMix64& random) {
+  for (;;) {
+    const Scene scene = random_scene(random, split);
+    const std::string text = random_caption(scene, random);
+    const std::string_view noun = random_noun(random);
+    const bool asks_words = random.below(3) > 0;
+    if (auto turns = edit_text(scene, text, noun, asks_words, split, random)) {
+      return *std::move(turns);
+    }
   }
-  return {{fmt::format("{}\nModify this {} with \"{}\", desribe modified {} in one word:", text,
-                       noun, edit.instruction, noun),
-           words_of(edit.target)}};
 }
 
 SceneConversation describe_picture(const Scene& scene, SplitMix64& random) {

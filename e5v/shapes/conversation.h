@@ -20,6 +20,9 @@ using SceneConversation = std::vector<SceneTurn>;
 /// of E5-V), or a caption or the words of the scene that an edit makes of it.
 SceneConversation random_text_conversation(SceneSplit split, SplitMix64& random);
 
+/// The last of these alone, two of three times the words: what is hardest to learn.
+SceneConversation random_text_edit(SceneSplit split, SplitMix64& random);
+
 /// About a picture of `scene`: its description.
 SceneConversation describe_picture(const Scene& scene, SplitMix64& random);
 /// Four questions.

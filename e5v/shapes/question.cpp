@@ -56,7 +56,7 @@ class Questioner {
         return is("what color is the background?", background_word(scene_.background));
       case QuestionKind::kArrangement:
         if (count_ < 2) return std::nullopt;
-        return is("a row or a column?", is_row_ ? "row" : "column");
+        return is("a row or a column?", arrangement_word(scene_.arrangement));
     }
     return std::nullopt;
   }

@@ -137,6 +137,9 @@ std::string_view shape_word(int shape, bool second) {
 std::string_view background_word(int background) {
   return kBackgrounds[static_cast<size_t>(background)];
 }
+std::string_view arrangement_word(Arrangement arrangement) {
+  return arrangement == Arrangement::kRow ? "row" : "column";
+}
 
 Phrasing Phrasing::random(SplitMix64& random) {
   Phrasing phrasing;

@@ -14,6 +14,7 @@ std::string_view size_word(int size, bool second = false);
 std::string_view color_word(int color);
 std::string_view shape_word(int shape, bool second = false);
 std::string_view background_word(int background);
+std::string_view arrangement_word(Arrangement arrangement);
 
 /// Every choice that a caption leaves open: which synonyms, which form of sentence, which order.
 /// The same phrasing puts scenes that share their words into sentences that share them, too.

@@ -252,7 +252,9 @@ class ShapesWriter {
 
   void write_conversations(const std::vector<CaptionedScene>& gallery) const {
     SplitMix64 random = draws_of(Part::kConversations);
+    SplitMix64 edit_random(mix64(draws_of(Part::kConversations).next()));
     AtomicFile texts(folder_ / "text_conversations.jsonl");
+    AtomicFile edits(folder_ / "text_edits.jsonl");
     AtomicFile pictures(folder_ / "picture_conversations.jsonl");
     AtomicFile names(folder_ / "picture_words.jsonl");
     AtomicFile captions(folder_ / "picture_captions.jsonl");
@@ -270,6 +272,7 @@ class ShapesWriter {
       const Scene& scene = gallery[i].scene;
       const std::string image = fmt::format("rand/images/{:06}.png", i);
       write(texts, random_text_conversation(options_.split, random), "");
+      write(edits, random_text_edit(options_.split, edit_random), "");
       write(pictures, describe_picture(scene, random), image);
       write(pictures, question_picture(scene, random), image);
       write(names, name_picture(scene), image);
@@ -278,6 +281,7 @@ class ShapesWriter {
       advance();
     }
     texts.commit();
+    edits.commit();
     pictures.commit();
     names.commit();
     captions.commit();

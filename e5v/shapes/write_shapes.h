@@ -45,10 +45,9 @@ struct ShapesOptions {
 ///   questions.jsonl              {"image", "caption", "questions": [{"kind", "question",
 ///                                "answer"}, …]}, the pictures being rand's
 ///   text_conversations.jsonl     (part "conversations", not written unless asked for) what a model
-///   picture_conversations.jsonl  of this world is pretrained on, as LLaVA's instruction data has
-///   picture_words.jsonl          it: about texts; questions and descriptions of rand's pictures;
-///   and
-///                                one word for each of these
+///   text_edits.jsonl             of this world is pretrained on, as LLaVA's instruction data has
+///   picture_conversations.jsonl  it: about texts; edits of texts alone; questions and descriptions
+///   picture_words.jsonl          of rand's pictures; one word for each of these
 ///   words.txt                    every word in them
 ///   picture_captions.jsonl       rand's pictures and captions as rows of training data
 ///

@@ -131,8 +131,8 @@ TEST(QuantizedWeightTest, PartsEndToEndAreTheWholeWeight) {
   std::vector<Int8Tensor> parts;
   int64_t first = 0;
   for (const int64_t rows : {300, 40, 260}) {
-    parts.push_back({whole.values.narrow(0, first, rows), whole.scales.narrow(0, first, rows),
-                     whole.channels});
+    parts.push_back(
+        {whole.values.narrow(0, first, rows), whole.scales.narrow(0, first, rows), whole.channels});
     first += rows;
   }
   const at::Tensor expected = PackedWeight({whole}).unpack(at::kFloat);
