@@ -3,25 +3,30 @@
 # CLIP beside it, aligns CLIP's vision tower with the language model through pictures, and tunes the
 # whole on triplets of texts alone. Beside it what it is compared with: the CLIP, SEARLE's network on
 # it, and the same model tuned on pictures and captions. Stages that are done are not done again; one
-# that was interrupted goes on where it was. Two stages run at a time, each on one core: the same
-# weights come out on every machine that rounds alike.
+# that was interrupted goes on where it was. Each stage takes one core, two run at a time where they
+# can: the same weights come out on every machine that rounds alike.
 #
 #   scripts/train-miniature.sh                       into build/miniature
 #   scripts/train-miniature.sh --output DIR
+#   scripts/train-miniature.sh --ranks 2             a stage with nothing beside it takes both cores:
+#                                                    sooner, and other roundings
 #   scripts/train-miniature.sh --steps 3 --scenes 500 --output /tmp/try    to see that it works
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 output=build/miniature
 steps=0          # of each stage; 0 = as its recipe says
+ranks=1
+other=           # the process beside, while there is one
 text_scenes=100000
 picture_scenes=20000
 while [ $# -gt 0 ]; do
   case "$1" in
     --output) output=$2 ;;
     --steps) steps=$2 ;;
+    --ranks) ranks=$2 ;;
     --scenes) text_scenes=$2 picture_scenes=$2 ;;
-    *) echo "train-miniature.sh: unknown option $1; expected --output, --steps or --scenes" >&2; exit 2 ;;
+    *) echo "train-miniature.sh: unknown option $1; expected --output, --ranks, --steps or --scenes" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -40,8 +45,15 @@ stage() {
   echo "--- $1"
   local limit=()
   [ "$steps" = 0 ] || limit=(--max-steps "$steps")
-  "$e5v" train --recipe "recipes/shapes/$1.json" --model "$2" --data "$3" --eval-data "$4" \
-    "${limit[@]}" --threads 1 --output "$output/$1" --resume
+  local command=("$e5v" train --recipe "recipes/shapes/$1.json" --model "$2" --data "$3" --eval-data "$4"
+    "${limit[@]}" --threads 1 --output "$output/$1" --resume)
+  if [ "$ranks" = 1 ] || [ -n "$other" ]; then
+    "${command[@]}"
+    return
+  fi
+  RANK=1 WORLD_SIZE=2 "${command[@]}" --quiet &
+  RANK=0 WORLD_SIZE=2 "${command[@]}"
+  wait $!
 }
 
 echo "--- the world"
@@ -68,36 +80,53 @@ clip() {
       "${limit[@]}" --threads 1 --output "$output/phi" --resume
   fi
 }
-language() {
-  stage 1-language "$output/0-nothing" "$data/texts/text_conversations.jsonl" \
-    "$val/text_conversations.jsonl"
-  stage 2-language "$output/1-language/model" "$data/texts/text_conversations.jsonl" \
-    "$val/text_conversations.jsonl"
-}
-clip &
-beside=$!
-trap 'kill $beside 2>/dev/null || true' EXIT
-language
-wait $beside
-
-[ -e "$output/3-joined" ] ||
-  "$e5v" merge --model "$output/2-language/model" --vision-tower "$output/clip/model" \
-    --output "$output/3-joined"
-# Descriptions and questions, and the words of each picture; then the words twice.
+# join FILE PART...: the lines of the parts.
 join() {
   [ -e "$1" ] || { cat "${@:2}" >"$1.tmp" && mv "$1.tmp" "$1"; }
 }
-pictures=$data/pictures
-join "$val/alignment.jsonl" "$val/picture_conversations.jsonl" "$val/picture_words.jsonl"
-join "$pictures/alignment.jsonl" "$pictures/picture_conversations.jsonl" "$pictures/picture_words.jsonl"
-join "$pictures/alignment-words.jsonl" "$pictures/picture_words.jsonl" "$pictures/alignment.jsonl"
-stage 3-alignment "$output/3-joined" "$pictures/alignment.jsonl" "$val/alignment.jsonl"
-stage 4-alignment "$output/3-alignment/model" "$pictures/alignment-words.jsonl" "$val/alignment.jsonl"
+# merge NAME MODEL VISION: MODEL with the tower (and projector) of VISION.
+merge() {
+  [ -e "$output/$1" ] || "$e5v" merge --model "$2" --vision-tower "$3" --output "$output/$1"
+}
+# beside COMMAND...: runs it on the other core; `wait_beside` waits for it.
+beside() {
+  other=starting  # for the child, too
+  "$@" &
+  other=$!
+  trap 'kill $other 2>/dev/null || true' EXIT
+}
+wait_beside() {
+  wait $other
+  other=
+  trap - EXIT
+}
 
-model=$output/4-alignment/model
-stage 5-texts "$model" "$data/texts/triplets.csv" "$data/val/triplets.csv" &
-beside=$!
-stage 5-pictures "$model" "$pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
-wait $beside
-trap - EXIT
-echo "the model: $model; updates of it: $output/5-texts, $output/5-pictures"
+beside clip
+stage 1-language "$output/0-nothing" "$data/texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
+wait_beside
+stage 2-language "$output/1-language/model" "$data/texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
+
+# The tower learns to speak to the language model of stage 2, while that learns more about edits.
+texts=$data/texts pictures=$data/pictures
+for scenes in "$val" "$pictures"; do
+  join "$scenes/alignment.jsonl" "$scenes/picture_conversations.jsonl" "$scenes/picture_words.jsonl"
+done
+for scenes in "$val" "$texts"; do
+  join "$scenes/language-edits.jsonl" "$scenes/text_conversations.jsonl" "$scenes/text_edits.jsonl"
+done
+merge 3-joined "$output/2-language/model" "$output/clip/model"
+beside stage 3-language "$output/2-language/model" "$texts/language-edits.jsonl" "$val/language-edits.jsonl"
+stage 3-alignment "$output/3-joined" "$pictures/alignment.jsonl" "$val/alignment.jsonl"
+wait_beside
+
+# Now with the words of each picture twice.
+join "$pictures/alignment-words.jsonl" "$pictures/picture_words.jsonl" "$pictures/alignment.jsonl"
+merge 4-joined "$output/3-language/model" "$output/3-alignment/model"
+stage 4-alignment "$output/4-joined" "$pictures/alignment-words.jsonl" "$val/alignment.jsonl"
+stage 5-alignment "$output/4-alignment/model" "$pictures/alignment-words.jsonl" "$val/alignment.jsonl"
+
+model=$output/5-alignment/model
+beside stage 6-texts "$model" "$data/texts/triplets.csv" "$data/val/triplets.csv"
+stage 6-pictures "$model" "$pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
+wait_beside
+echo "the model: $model; updates of it: $output/6-texts, $output/6-pictures"
