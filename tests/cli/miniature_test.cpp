@@ -32,14 +32,23 @@ class MiniatureCommandGoldenTest : public ::testing::Test {
 TEST_F(MiniatureCommandGoldenTest, FindsPicturesByWordsAndWordsByPictures) {
   const std::string gallery = path("rand") + "/rand";
   const std::string where = fmt::format("--data {0}/dataset.json --images {0}/images", gallery);
-  EXPECT_GE(measure("rand", "retrieval", where, "image_retrieval_recall@1"), 90);
+  EXPECT_GE(measure("rand", "retrieval", where, "image_retrieval_recall@1"), 95);
   const ProgramResult words = run_e5v("words --json " + gallery + "/images/000000.png");
   EXPECT_EQ(words.status, 0) << words.err;
 }
 
+// Four pictures each have captions of the same words: a bag of words would find one in four.
+TEST_F(MiniatureCommandGoldenTest, TunedOnTextsAloneTellsWhatBelongsToWhat) {
+  const std::string gallery = path("hard") + "/hard";
+  const std::string where = fmt::format(
+      "--data {0}/dataset.json --images {0}/images --adapter {1}/models/shapes-mini-texts", gallery,
+      E5V_SOURCE_DIR);
+  EXPECT_GE(measure("hard", "retrieval", where, "image_retrieval_recall@1"), 60);
+}
+
 TEST_F(MiniatureCommandGoldenTest, FindsPicturesByAPictureAndWords) {
   const std::string where = "--data " + path("composed") + "/composed";
-  EXPECT_GE(measure("composed", "cirr", where, "cirr_recall@5"), 60);
+  EXPECT_GE(measure("composed", "cirr", where, "cirr_recall@1"), 60);
 }
 
 }  // namespace
