@@ -118,9 +118,9 @@ cost() {  # NAME RECIPE DATA: a run in $output/costs/NAME/$turn
     --output "$output/costs/$1/$turn" --json --quiet >"$output/costs/$1.json"
 }
 for turn in 1 2 3; do
-  cost texts 5-texts triplets.csv
-  cost text-pairs 5-texts pairs.csv
-  cost pictures 5-pictures picture_captions.jsonl
+  cost texts 6-texts triplets.csv
+  cost text-pairs 6-texts pairs.csv
+  cost pictures 6-pictures picture_captions.jsonl
 done
 
 # tables TITLE PART NAME...: those of the reports that are there, side by side.

@@ -48,7 +48,7 @@ TEST_F(MiniatureCommandGoldenTest, TunedOnTextsAloneTellsWhatBelongsToWhat) {
 
 TEST_F(MiniatureCommandGoldenTest, FindsPicturesByAPictureAndWords) {
   const std::string where = "--data " + path("composed") + "/composed";
-  EXPECT_GE(measure("composed", "cirr", where, "cirr_recall@1"), 60);
+  EXPECT_GE(measure("composed", "cirr", where, "cirr_recall@1"), 50);
 }
 
 }  // namespace
