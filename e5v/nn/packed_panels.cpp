@@ -72,6 +72,8 @@ void write_rows(const void* sums, int64_t num_rows, int64_t features, void* y, i
 /// blocks of 64 outputs by 64 inputs, four inputs side by side, and then for each output -128 times
 /// its sum, which makes up for x being multiplied as unsigned.
 constexpr int64_t kByteBlock = 64, kBytesTogether = 4;
+/// Features whose bytes together fill a line of the cache, written at once.
+constexpr int64_t kLineFeatures = 16;
 
 int64_t byte_blocks_size(int64_t in_features, int64_t out_features) {
   const int64_t out = round_up(out_features, kByteBlock);
@@ -86,21 +88,28 @@ void pack_byte_blocks(const int8_t* rows, int64_t in_features, int64_t out_featu
   if (in > in_features || out > out_features) {
     std::memset(packed, 0, static_cast<size_t>(byte_blocks_size(in_features, out_features)));
   }
-  for (int64_t feature = 0; feature < out_features; ++feature) {
-    const int8_t* const row = rows + feature * in_features;
-    int8_t* const first =
-        packed + feature / kByteBlock * kByteBlock * in + feature % kByteBlock * kBytesTogether;
-    const int64_t num_whole = in_features / kBytesTogether;
+  const int64_t num_whole = in_features / kBytesTogether;
+  for (int64_t first = 0; first < out_features; first += kLineFeatures) {
+    const int64_t count = std::min(kLineFeatures, out_features - first);
+    const int8_t* const from = rows + first * in_features;
+    int8_t* const to =
+        packed + first / kByteBlock * kByteBlock * in + first % kByteBlock * kBytesTogether;
     for (int64_t i = 0; i < num_whole; ++i) {
-      std::memcpy(first + i * kByteBlock * kBytesTogether, row + i * kBytesTogether,
-                  kBytesTogether);
+      for (int64_t f = 0; f < count; ++f) {
+        std::memcpy(to + (i * kByteBlock + f) * kBytesTogether,
+                    from + f * in_features + i * kBytesTogether, kBytesTogether);
+      }
     }
-    for (int64_t i = num_whole * kBytesTogether; i < in_features; ++i) {
-      first[num_whole * kByteBlock * kBytesTogether + i % kBytesTogether] = row[i];
+    for (int64_t f = 0; f < count; ++f) {
+      const int8_t* const row = from + f * in_features;
+      for (int64_t i = num_whole * kBytesTogether; i < in_features; ++i) {
+        to[(num_whole * kByteBlock + f) * kBytesTogether + i % kBytesTogether] = row[i];
+      }
+      int32_t sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = 0; i < in_features; ++i) sum += row[i];
+      sums[first + f] = -128 * sum;
     }
-    int32_t sum = 0;
-    for (int64_t i = 0; i < in_features; ++i) sum += row[i];
-    sums[feature] = -128 * sum;
   }
 }
 

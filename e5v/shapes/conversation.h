@@ -11,7 +11,7 @@ namespace e5v {
 /// What a model is asked about a scene, and the answer.
 struct SceneTurn {
   std::string prompt;
-  std::vector<std::string> answers;  ///< one, or words of which each is as likely to be said
+  std::vector<std::string> answers;  ///< one, or words, each as likely as often as it stands here
 };
 using SceneConversation = std::vector<SceneTurn>;
 
