@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to a miniature E5-V: draws the world of shapes, trains a language model on it and a
 # CLIP beside it, aligns CLIP's vision tower with the language model through pictures, and tunes the
-# whole on triplets of texts alone. Beside it what it is compared with: the CLIP, SEARLE's network on
-# it, and the same model tuned on pictures and captions. Stages that are done are not done again; one
+# whole on triplets of texts alone. Beside it what it is compared with: another CLIP, SEARLE's network
+# on it, and the same model tuned on pictures and captions. Stages that are done are not done again; one
 # that was interrupted goes on where it was. Each stage takes one core, two run at a time where they
 # can: the same weights come out on every machine that rounds alike.
 #
@@ -62,24 +62,14 @@ draw pictures --split train --seed 2 --scenes "$picture_scenes" --parts rand --p
 draw val --split val --scenes 400 --parts rand --parts hard --parts composed --parts triplets
 draw val-conversations --split val --scenes 500 --parts rand --parts conversations
 val=$data/val-conversations
-words=$data/texts/words.txt
+texts=$data/texts pictures=$data/pictures
+words=$texts/words.txt
 
 [ -e "$output/0-nothing" ] ||
   "$e5v" random-model --preset shapes-mini --texts "$words" --output "$output/0-nothing"
 [ -e "$output/0-clip" ] ||
   "$e5v" random-model --preset shapes-mini-clip --texts "$words" --dtype fp32 --output "$output/0-clip"
 
-clip() {
-  stage clip "$output/0-clip" "$data/pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
-  if [ ! -e "$output/phi/loss.svg" ]; then
-    echo "--- phi"
-    local limit=()
-    [ "$steps" = 0 ] || limit=(--max-steps "$steps")
-    "$e5v" train-phi --model "$output/clip/model" --data "$data/pictures/rand/images" \
-      --concepts recipes/shapes/concepts.txt --epochs 4 --learning-rate 0.001 \
-      "${limit[@]}" --threads 1 --output "$output/phi" --resume
-  fi
-}
 # join FILE PART...: the lines of the parts.
 join() {
   [ -e "$1" ] || { cat "${@:2}" >"$1.tmp" && mv "$1.tmp" "$1"; }
@@ -101,13 +91,12 @@ wait_beside() {
   trap - EXIT
 }
 
-beside clip
-stage 1-language "$output/0-nothing" "$data/texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
+beside stage clip "$output/0-clip" "$pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
+stage 1-language "$output/0-nothing" "$texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
 wait_beside
-stage 2-language "$output/1-language/model" "$data/texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
+stage 2-language "$output/1-language/model" "$texts/text_conversations.jsonl" "$val/text_conversations.jsonl"
 
 # The tower learns to speak to the language model of stage 2, while that learns more about edits.
-texts=$data/texts pictures=$data/pictures
 for scenes in "$val" "$pictures"; do
   join "$scenes/alignment.jsonl" "$scenes/picture_conversations.jsonl" "$scenes/picture_words.jsonl"
 done
@@ -119,14 +108,30 @@ beside stage 3-language "$output/2-language/model" "$texts/language-edits.jsonl"
 stage 3-alignment "$output/3-joined" "$pictures/alignment.jsonl" "$val/alignment.jsonl"
 wait_beside
 
+# What the miniature is compared with: a CLIP that sees descriptions, too, and SEARLE's network on it.
+baselines() {
+  stage 4-clip "$output/0-clip" "$pictures/captions-descriptions.jsonl" "$val/picture_captions.jsonl"
+  if [ ! -e "$output/phi/loss.svg" ]; then
+    echo "--- phi"
+    local limit=()
+    [ "$steps" = 0 ] || limit=(--max-steps "$steps")
+    "$e5v" train-phi --model "$output/4-clip/model" --data "$pictures/rand/images" \
+      --concepts recipes/shapes/concepts.txt --epochs 4 --learning-rate 0.001 \
+      "${limit[@]}" --threads 1 --output "$output/phi" --resume
+  fi
+}
+join "$pictures/captions-descriptions.jsonl" "$pictures/picture_captions.jsonl" "$pictures/picture_descriptions.jsonl"
+beside baselines
+
 # Now with the words of each picture twice.
 join "$pictures/alignment-words.jsonl" "$pictures/picture_words.jsonl" "$pictures/alignment.jsonl"
 merge 4-joined "$output/3-language/model" "$output/3-alignment/model"
 stage 4-alignment "$output/4-joined" "$pictures/alignment-words.jsonl" "$val/alignment.jsonl"
 stage 5-alignment "$output/4-alignment/model" "$pictures/alignment-words.jsonl" "$val/alignment.jsonl"
+wait_beside
 
 model=$output/5-alignment/model
-beside stage 6-texts "$model" "$data/texts/triplets.csv" "$data/val/triplets.csv"
+beside stage 6-texts "$model" "$texts/triplets.csv" "$data/val/triplets.csv"
 stage 6-pictures "$model" "$pictures/picture_captions.jsonl" "$val/picture_captions.jsonl"
 wait_beside
 echo "the model: $model; updates of it: $output/6-texts, $output/6-pictures"

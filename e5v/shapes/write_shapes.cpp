@@ -89,6 +89,12 @@ std::string conversation_row(const SceneConversation& conversation, const std::s
   return row.dump() + "\n";
 }
 
+/// A picture and a text about it, to be trained on as a pair.
+std::string caption_row(const std::string& image, const std::string& text) {
+  const Json row = {{"anchor", {{"image", image}}}, {"positive", text}};
+  return row.dump() + "\n";
+}
+
 class ShapesWriter {
  public:
   ShapesWriter(fs::path folder, const ShapesOptions& options, const ProgressCallback& progress)
@@ -258,6 +264,7 @@ class ShapesWriter {
     AtomicFile pictures(folder_ / "picture_conversations.jsonl");
     AtomicFile names(folder_ / "picture_words.jsonl");
     AtomicFile captions(folder_ / "picture_captions.jsonl");
+    AtomicFile descriptions(folder_ / "picture_descriptions.jsonl");
     std::set<std::string> words;
     const auto write = [&](AtomicFile& file, const SceneConversation& turns, std::string image) {
       file.write(conversation_row(turns, image));
@@ -273,11 +280,12 @@ class ShapesWriter {
       const std::string image = fmt::format("rand/images/{:06}.png", i);
       write(texts, random_text_conversation(options_.split, random), "");
       write(edits, random_text_edit(options_.split, edit_random), "");
-      write(pictures, describe_picture(scene, random), image);
+      const SceneConversation description = describe_picture(scene, random);
+      write(pictures, description, image);
       write(pictures, question_picture(scene, random), image);
       write(names, name_picture(scene), image);
-      const Json pair = {{"anchor", {{"image", image}}}, {"positive", gallery[i].caption}};
-      captions.write(pair.dump() + "\n");
+      captions.write(caption_row(image, gallery[i].caption));
+      descriptions.write(caption_row(image, description.at(0).answers.at(0)));
       advance();
     }
     texts.commit();
@@ -285,6 +293,7 @@ class ShapesWriter {
     pictures.commit();
     names.commit();
     captions.commit();
+    descriptions.commit();
     write_file(folder_ / "words.txt", fmt::format("{}\n", fmt::join(words, "\n")));
   }
 

@@ -50,6 +50,7 @@ struct ShapesOptions {
 ///   picture_words.jsonl          of rand's pictures; one word for each of these
 ///   words.txt                    every word in them
 ///   picture_captions.jsonl       rand's pictures and captions as rows of training data
+///   picture_descriptions.jsonl   the same with their descriptions
 ///
 /// Every scene of a folder, also the targets of edits and the members of groups, is of `split`.
 /// Pictures are side x side PNG files. The folder must be new or empty and appears when complete.

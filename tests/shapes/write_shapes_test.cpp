@@ -192,6 +192,29 @@ TEST(WriteShapesTest, ConversationsAreLlavas) {
   }
 }
 
+TEST(WriteShapesTest, CaptionsAndDescriptionsArePairs) {
+  const TemporaryFolder folder;
+  ShapesOptions options = options_of(SceneSplit::kTrain, 20);
+  options.parts = {"rand", "conversations"};
+  write_shapes(folder / "shapes", options);
+  const auto rows_of = [&](const char* file) {
+    return lines_of(read_file(folder / "shapes" / file));
+  };
+  const auto captions = rows_of("picture_captions.jsonl");
+  const auto descriptions = rows_of("picture_descriptions.jsonl");
+  const auto conversations = rows_of("picture_conversations.jsonl");
+  ASSERT_EQ(captions.size(), 20u);
+  ASSERT_EQ(descriptions.size(), 20u);
+  for (size_t i = 0; i < captions.size(); ++i) {
+    const Json caption = parse_json(captions[i], "captions");
+    const Json described = parse_json(descriptions[i], "descriptions");
+    EXPECT_EQ(caption["anchor"], described["anchor"]);
+    const Json conversation = parse_json(conversations[2 * i], "conversations");
+    EXPECT_EQ(described["anchor"]["image"], conversation["image"]);
+    EXPECT_EQ(described["positive"], conversation["conversations"][1]["value"]);
+  }
+}
+
 TEST(WriteShapesTest, TheWordsOfConversationsAreListed) {
   const TemporaryFolder folder;
   ShapesOptions options = options_of(SceneSplit::kTrain, 3000);
