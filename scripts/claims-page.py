@@ -190,7 +190,7 @@ def clip_section(measured):
     claim = judged("E5-V, tuned on texts alone, finds pictures by words, and words by pictures, better than CLIP.",
                    differences)
     return Section("Beside a CLIP", [claim], f"<div class=plots>{plots}</div><p class=soft>The CLIP is of about the "
-                   "same size and was trained on the same pictures and captions.</p>")
+                   "same size and was trained on the same pictures, each with a caption and a description.</p>")
 
 
 def composed_section(measured):
@@ -390,7 +390,7 @@ def page(measured, sections):
 <h1>E5-V's claims, measured on a miniature</h1>
 <p>E5-V (<a href='https://arxiv.org/abs/2407.12580'>arXiv 2407.12580</a>) asks a multimodal language model to sum up a
 text or a picture in one word, and takes the state in which it would say that word as the embedding. This page measures
-the paper's claims on a model of that architecture small enough to be trained in about an hour on two cores, in a world
+the paper's claims on a model of that architecture small enough to be trained in an hour and a half on two cores, in a world
 of its own: pictures of 48&nbsp;×&nbsp;48 pixels with one to three shapes, and captions. All scenes here are held out:
 no model was trained on them.</p>
 <p class=soft>Recall at 1: how often the right answer comes first. Galleries of {gallery["images"]} scenes,
