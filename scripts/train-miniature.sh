@@ -30,6 +30,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
+case "$ranks" in 1 | 2) ;; *) echo "train-miniature.sh: --ranks is '$ranks', expected 1 or 2" >&2; exit 2 ;; esac
 e5v=build/release/e5v
 [ -x "$e5v" ] || scripts/build.sh
 data=$output/data

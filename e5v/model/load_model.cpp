@@ -117,21 +117,20 @@ class ParameterLoader final : public ParameterVisitor {
     return form_tensors(form, linear.out_features(), linear.in_features());
   }
 
-  /// Copies of those tensors: the file's are not aligned, and are let go. Not of 8-bit integers:
-  /// they need no alignment, and are packed in another order at once.
+  /// Copies of those tensors: the file's are not aligned, and are let go. Those of 8-bit integers
+  /// are seen in place: they need no alignment, and are packed into memory of their own at once.
   RoundedPart read_rounded(const std::string& name, const std::vector<FormTensor>& tensors) const {
     RoundedPart part;
     for (const FormTensor& tensor : tensors) {
       const TensorView stored = find(name + ".weight" + tensor.suffix);
-      if (tensor.dtype == at::kChar) {
-        part.push_back(
-            at::from_blob(const_cast<std::byte*>(stored.bytes.data()), tensor.shape, at::kChar));
-        continue;
-      }
-      const at::Tensor copy = at::empty(tensor.shape, tensor.dtype);
-      E5V_ASSERT(copy.nbytes() == stored.bytes.size());
-      std::memcpy(copy.data_ptr(), stored.bytes.data(), stored.bytes.size());
-      part.push_back(copy);
+      const bool is_in_place = tensor.dtype == at::kChar;
+      const at::Tensor value =
+          is_in_place
+              ? at::from_blob(const_cast<std::byte*>(stored.bytes.data()), tensor.shape, at::kChar)
+              : at::empty(tensor.shape, tensor.dtype);
+      E5V_ASSERT(value.nbytes() == stored.bytes.size());
+      if (!is_in_place) std::memcpy(value.data_ptr(), stored.bytes.data(), stored.bytes.size());
+      part.push_back(value);
     }
     return part;
   }
