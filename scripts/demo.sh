@@ -17,6 +17,7 @@ fi
 pictures=$demo/gallery/composed/test
 
 echo "--- indexed by the built-in model (models/shapes-mini)"
+rm -rf "$demo/collection"  # a moment's work, and of another model's vectors no use could be made
 "$e5v" index "$pictures" --collection "$demo/collection"
 
 # find NAME OPTION...: prints the best five and writes a page with twelve.
