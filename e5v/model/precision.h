@@ -20,7 +20,8 @@ enum class Precision {
   kFloat16,  ///< CUDA only
   kInt8,     ///< CPU only, packed only: products of 8-bit integers, attention in bf16 or fp32; the
              ///< language model's first two layers as kBFloat16
-  kInt4,     ///< products as kInt8; the language model's weights lie in 4 bits, the others in 8
+  kInt4,     ///< products as kInt8; the language model's weights lie in 4 bits, those of its first
+             ///< two layers and all others in 8
   kNf4,      ///< CPU only: as kBFloat16; the language model's weights lie in 4 bits (QLoRA's)
 };
 

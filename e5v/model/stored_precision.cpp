@@ -8,13 +8,16 @@ namespace e5v {
 namespace {
 
 constexpr const char* kMethod = "e5v";
-constexpr int kVersion = 1;
+
+/// Of the layout of a precision's folders: which weights have which form, and those forms.
+int layout_version(Precision precision) { return precision == Precision::kInt4 ? 2 : 1; }
 
 }  // namespace
 
 Json quantization_config(Precision precision) {
-  return {
-      {"quant_method", kMethod}, {"precision", precision_name(precision)}, {"version", kVersion}};
+  return {{"quant_method", kMethod},
+          {"precision", precision_name(precision)},
+          {"version", layout_version(precision)}};
 }
 
 std::optional<Precision> stored_precision(const std::filesystem::path& model_dir) {
@@ -37,12 +40,16 @@ std::optional<Precision> stored_precision(const std::filesystem::path& model_dir
         path.native(), printable(text("quant_method"))));
   }
   const auto precision = find_precision(text("precision"));
-  if (!precision || !is_quantized(*precision) || !quantization.contains("version") ||
-      quantization["version"] != kVersion) {
+  const auto refuse = [&](const std::string& expected) {
     throw FormatError(path.native(),
-                      fmt::format("quantization_config is {}, expected version {} with precision "
-                                  "int8, int4 or nf4; written by a later e5v?",
-                                  printable(quantization.dump(), 200), kVersion));
+                      fmt::format("quantization_config is {}, expected {}; written by another e5v? "
+                                  "e5v quantize makes it anew from the original weights",
+                                  printable(quantization.dump(), 200), expected));
+  };
+  if (!precision || !is_quantized(*precision)) refuse("precision int8, int4 or nf4");
+  const int version = layout_version(*precision);
+  if (!quantization.contains("version") || quantization["version"] != version) {
+    refuse(fmt::format("version {}", version));
   }
   return precision;
 }
