@@ -11,6 +11,7 @@
 #include "e5v/base/error.h"
 #include "e5v/kernels/four_bits.h"
 #include "e5v/kernels/quantize.h"
+#include "e5v/nn/gptq.h"
 #include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/packed_panels.h"
 
@@ -44,19 +45,50 @@ at::Tensor inverse_of(const at::Tensor& channels) {
   return at::where(channels > 0, channels.reciprocal(), channels);
 }
 
-/// One row of a weight, rotated (and of the length of the weight's own): to 4 bits.
-void round_row(const float* row, int64_t num_groups, uint8_t* codes, uint8_t* multipliers,
-               float* scale) {
-  float largest = 0;
-  for (int64_t i = 0; i < num_groups * kInt4Group; ++i)
-    largest = std::max(largest, std::abs(row[i]));
-  *scale = largest / (7 * kInt4LargestMultiplier);
-  if (!(*scale > 0) || !std::isfinite(*scale)) {
-    std::fill_n(codes, num_groups * kInt4Group / 2, uint8_t{0x88});  // zeros
-    std::fill_n(multipliers, num_groups, uint8_t{1});
-    return;
-  }
-  round_to_int4(row, num_groups, *scale, codes, multipliers);
+/// x [rows, in] of a floating dtype, times `channels` and rotated, each row of its length: [rows,
+/// 32 G] fp32, filled up with zeros.
+at::Tensor rotated(const at::Tensor& x, const at::Tensor& channels) {
+  const int64_t size = x.size(1), num_groups = at::ceil_div(size, kInt4Group);
+  const auto to_orthogonal =
+      static_cast<float>(1 / std::sqrt(static_cast<double>(hadamard_size(size))));
+  const at::Tensor scaled = x.to(at::kFloat) * channels;
+  const at::Tensor rows = at::zeros({x.size(0), num_groups * kInt4Group}, at::kFloat);
+  at::parallel_for(0, x.size(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* const row = rows.data_ptr<float>() + r * num_groups * kInt4Group;
+      std::copy_n(scaled.data_ptr<float>() + r * size, size, row);
+      hadamard(row, 1, size);
+      for (int64_t i = 0; i < size; ++i) row[i] *= to_orthogonal;
+    }
+  });
+  return rows;
+}
+
+/// The scales of rows in 4 bits: a row's largest value is 7 times the largest multiplier. 0 for a
+/// row of zeros, or of what is not finite.
+at::Tensor int4_scales(const at::Tensor& rows) {
+  const at::Tensor scales = rows.abs().amax(1) / (7 * kInt4LargestMultiplier);
+  return at::where(at::isfinite(scales), scales, at::zeros_like(scales));
+}
+
+/// Each value to the nearest of its group.
+void round_to_nearest(const at::Tensor& rows, const at::Tensor& scales, const at::Tensor& codes,
+                      const at::Tensor& multipliers) {
+  const int64_t num_groups = multipliers.size(1), row_bytes = codes.size(1);
+  at::parallel_for(0, rows.size(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      uint8_t* const row_codes = codes.data_ptr<uint8_t>() + r * row_bytes;
+      uint8_t* const row_multipliers = multipliers.data_ptr<uint8_t>() + r * num_groups;
+      const float scale = scales.data_ptr<float>()[r];
+      if (scale > 0) {
+        round_to_int4(rows.data_ptr<float>() + r * rows.size(1), num_groups, scale, row_codes,
+                      row_multipliers);
+      } else {
+        std::fill_n(row_codes, row_bytes, uint8_t{0x88});  // zeros
+        std::fill_n(row_multipliers, num_groups, uint8_t{1});
+      }
+    }
+  });
 }
 
 /// The dense weight of rotated rows [out, in], fp32, which are overwritten.
@@ -98,31 +130,27 @@ Int8Tensor quantize_int8(const at::Tensor& weight) {
   return result;
 }
 
-Int4Tensor quantize_int4(const at::Tensor& weight) {
+Int4Tensor quantize_int4(const at::Tensor& weight, const at::Tensor& inputs) {
   const at::NoGradGuard no_grad;
   const int64_t out_features = weight.size(0), in_features = weight.size(1);
   const int64_t num_groups = at::ceil_div(in_features, kInt4Group);
-  const int64_t row_bytes = num_groups * kInt4Group / 2;
-  Int4Tensor result{at::empty({out_features, row_bytes}, at::kByte),
+  Int4Tensor result{at::empty({out_features, num_groups * kInt4Group / 2}, at::kByte),
                     at::empty({out_features, num_groups}, at::kByte),
                     at::empty({out_features}, at::kFloat), relative_column_sizes(weight)};
   const at::Tensor inverse = inverse_of(result.channels);
-  const auto to_orthogonal =
-      static_cast<float>(1 / std::sqrt(static_cast<double>(hadamard_size(in_features))));
-  for_blocks_of_rows(weight, [&](int64_t first, const at::Tensor& rows) {
-    const at::Tensor equalised = rows.to(at::kFloat) * inverse;
-    at::parallel_for(0, rows.size(0), 8, [&](int64_t begin, int64_t end) {
-      std::vector<float> row(num_groups * kInt4Group);
-      for (int64_t r = begin; r < end; ++r) {
-        std::copy_n(equalised.data_ptr<float>() + r * in_features, in_features, row.data());
-        hadamard(row.data(), 1, in_features);
-        for (float& value : row) value *= to_orthogonal;
-        const int64_t out = first + r;
-        round_row(row.data(), num_groups, result.codes.data_ptr<uint8_t>() + out * row_bytes,
-                  result.multipliers.data_ptr<uint8_t>() + out * num_groups,
-                  result.scales.data_ptr<float>() + out);
-      }
-    });
+  if (inputs.defined()) {
+    const at::Tensor rows = rotated(weight, inverse);
+    result.scales.copy_(int4_scales(rows));
+    round_with_feedback(rows, rotated(inputs, result.channels), result.scales, result.codes,
+                        result.multipliers);
+    return result;
+  }
+  for_blocks_of_rows(weight, [&](int64_t first, const at::Tensor& block) {
+    const auto of_block = [&](const at::Tensor& x) { return x.narrow(0, first, block.size(0)); };
+    const at::Tensor rows = rotated(block, inverse);
+    of_block(result.scales).copy_(int4_scales(rows));
+    round_to_nearest(rows, of_block(result.scales), of_block(result.codes),
+                     of_block(result.multipliers));
   });
   return result;
 }

@@ -39,7 +39,10 @@ struct Int4Tensor {
   at::Tensor channels;     ///< [in] fp32
 };
 
-Int4Tensor quantize_int4(const at::Tensor& weight);
+/// weight [out, in] of a floating dtype, CPU. Each value is rounded to the nearest, or, with the
+/// `inputs` [T, in] (any floating dtype) of such products, so that they change least (gptq.h).
+/// Throws InputError where those are not finite.
+Int4Tensor quantize_int4(const at::Tensor& weight, const at::Tensor& inputs = {});
 
 /// A weight in 4 bits, for CPU inference: unpacked to 8 bits panel by panel for each product, whose
 /// sums are exact integers, as those of an int8 weight.

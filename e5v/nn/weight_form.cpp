@@ -84,7 +84,8 @@ std::vector<FormTensor> form_tensors(WeightForm form, int64_t out_features, int6
   }
 }
 
-std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, WeightForm form) {
+std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, WeightForm form,
+                                     const at::Tensor& inputs) {
   if (form == WeightForm::kNf4) {
     std::vector<RoundedPart> result;
     for (const at::Tensor& part : parts) {
@@ -96,7 +97,7 @@ std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, Weigh
   }
   const at::Tensor weight = joined(parts);
   if (form == WeightForm::kInt4) {
-    const Int4Tensor rounded = quantize_int4(weight);
+    const Int4Tensor rounded = quantize_int4(weight, inputs);
     return cut(parts, {rounded.codes, rounded.multipliers, rounded.scales}, rounded.channels);
   }
   E5V_ASSERT(form == WeightForm::kInt8);

@@ -40,8 +40,10 @@ std::unique_ptr<LinearStorage> make_storage(const std::vector<at::Tensor>& parts
 
 /// The same in two steps, with the same bits: rounds the parts, and makes the storage of what was
 /// rounded. For the forms that have form_tensors. Throws InputError where what was rounded does not
-/// fit together.
-std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, WeightForm form);
+/// fit together. With `inputs` [T, in], what the weight is multiplied with, kInt4 is rounded for
+/// them (quantize_int4); then the bits are others.
+std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, WeightForm form,
+                                     const at::Tensor& inputs = {});
 std::unique_ptr<LinearStorage> make_storage(const std::vector<RoundedPart>& parts,
                                             int64_t in_features, WeightForm form);
 

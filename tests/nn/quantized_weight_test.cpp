@@ -139,6 +139,49 @@ TEST(QuantizedWeightTest, PartsEndToEndAreTheWholeWeight) {
   EXPECT_TRUE(at::equal(PackedWeight(parts).unpack(at::kFloat), expected));
 }
 
+/// The relative error of products with `inputs` of a weight that was rounded for `calibration`.
+double product_error(const at::Tensor& weight, const at::Tensor& calibration,
+                     const at::Tensor& inputs) {
+  const Int4Storage storage(quantize_int4(weight, calibration));
+  const at::Tensor dense = storage.dense();
+  return relative_error(at::matmul(inputs, dense.t()), at::matmul(inputs, weight.t()));
+}
+
+TEST(QuantizedWeightTest, Int4RoundedForItsInputsLosesLessOfTheirProducts) {
+  at::manual_seed(12);
+  // Inputs near a subspace of 40 dimensions; fewer of them than of channels, and no whole group.
+  const int64_t size = 600;
+  const at::Tensor subspace = at::randn({40, size}), weight = at::randn({300, size});
+  const auto draw = [&](int64_t rows) {
+    return at::matmul(at::randn({rows, 40}), subspace) + 0.5 * at::randn({rows, size});
+  };
+  const at::Tensor calibration = draw(400), others = draw(100);
+  const double nearest = product_error(weight, {}, others);
+  EXPECT_LT(product_error(weight, calibration, others), 0.5 * nearest);
+  EXPECT_LT(product_error(weight, calibration.to(at::kBFloat16), others), 0.5 * nearest);
+  // Where inputs have no direction, nothing is to be gained; nor lost.
+  const at::Tensor white = at::randn({4000, size});
+  EXPECT_LT(product_error(weight, white, at::randn({100, size})), 1.05 * nearest);
+}
+
+TEST(QuantizedWeightTest, Int4RoundedForInputsOfZerosIsRoundedToTheNearest) {
+  at::manual_seed(13);
+  at::Tensor weight = at::randn({40, 100});
+  weight[7].zero_();
+  const Int4Tensor nearest = quantize_int4(weight);
+  const Int4Tensor rounded = quantize_int4(weight, at::zeros({9, 100}));
+  EXPECT_TRUE(at::equal(rounded.codes, nearest.codes));
+  EXPECT_TRUE(at::equal(rounded.multipliers, nearest.multipliers));
+  EXPECT_TRUE(at::equal(rounded.scales, nearest.scales));
+  EXPECT_TRUE(at::equal(rounded.channels, nearest.channels));
+}
+
+TEST(QuantizedWeightTest, RefusesInputsThatAreNotFinite) {
+  at::Tensor inputs = at::ones({3, 64});
+  inputs[1][2] = NAN;
+  EXPECT_THROW(quantize_int4(at::ones({4, 64}), inputs), InputError);
+}
+
 TEST(QuantizedWeightTest, RefusesTensorsThatDoNotFitEachOther) {
   Int4Tensor good = quantize_int4(at::randn({8, 64}));
   Int4Tensor bad = good;
