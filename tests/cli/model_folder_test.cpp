@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "e5v/base/file.h"
 #include "e5v/base/json.h"
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
@@ -98,6 +99,33 @@ TEST(QuantizeCommandTest, WritesAFolderThatEmbedsAsRoundingOnLoadDoes) {
     EXPECT_THAT(taken.err, HasSubstr("expected a new or empty folder"));
   }
   EXPECT_EQ(run_e5v("quantize --model " + model + " --precision bf16 --output x").status, 2);
+}
+
+TEST(QuantizeCommandTest, CalibratesWithTextsAndPictures) {
+  const TemporaryFolder folder;
+  const std::string source = E5V_SOURCE_DIR "/tests/goldens/end_to_end_tiny";
+  const auto quantize = [&](const std::string& items, const std::string& options) {
+    write_file(folder / "items.jsonl", items);
+    return run_e5v("quantize --model " + source + " --calibration " +
+                   (folder / "items.jsonl").native() + " " + options);
+  };
+  const std::string items = "{\"text\":\"a red dog\"}\n{\"image\":\"" + source +
+                            "/images/gray_40x60.png\"}\n{\"text\":\"two\"}\n";
+  const std::string output = " --output " + (folder / "int4").native();
+  const ProgramResult made = quantize(items, "--precision int4" + output);
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("calibration: 3 items, "));
+  const ProgramResult similar = run_e5v("similarity dog cat --model " + (folder / "int4").native());
+  EXPECT_EQ(similar.status, 0) << similar.err;
+
+  // What cannot be: nothing is written then.
+  fs::remove_all(folder / "int4");
+  EXPECT_THAT(quantize(items, "--precision int8" + output).err, HasSubstr("expected int4"));
+  EXPECT_THAT(quantize("{\"text\":1}\n", "--precision int4" + output).err,
+              HasSubstr("items.jsonl: item 1: "));
+  EXPECT_THAT(quantize(items, "--precision int4 --calibration-tokens 3" + output).err,
+              HasSubstr("has no item of at most 3 tokens"));
+  EXPECT_FALSE(fs::exists(folder / "int4"));
 }
 
 }  // namespace

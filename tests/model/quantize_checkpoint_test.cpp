@@ -30,6 +30,15 @@ std::string message_of(const Function& function) {
   return "nothing was thrown";
 }
 
+/// Of 9 and 5 random tokens.
+PackedBatch two_texts() {
+  PackedBatch batch;
+  batch.input_ids = at::randint(0, 400, {14}, at::kLong);
+  batch.position_ids = at::cat({at::arange(9), at::arange(5)});
+  batch.cu_seqlens = at::tensor({0, 9, 14}, at::kInt);
+  return batch;
+}
+
 class QuantizeCheckpointTest : public testing::TestWithParam<Precision> {
  protected:
   void SetUp() override {
@@ -50,11 +59,7 @@ class QuantizeCheckpointTest : public testing::TestWithParam<Precision> {
     const int64_t size = model->config().vision.image_size;
     at::manual_seed(4);
     const at::Tensor image = model->encode_tiles(at::randn({1, 3, size, size}));
-    PackedBatch batch;
-    batch.input_ids = at::randint(0, 400, {14}, at::kLong);
-    batch.position_ids = at::cat({at::arange(9), at::arange(5)});
-    batch.cu_seqlens = at::tensor({0, 9, 14}, at::kInt);
-    return at::cat({model->forward(batch).flatten(), image.to(at::kFloat).flatten()});
+    return at::cat({model->forward(two_texts()).flatten(), image.to(at::kFloat).flatten()});
   }
 
   TemporaryFolder folder_;
@@ -135,6 +140,86 @@ TEST_P(QuantizeCheckpointTest, LeavesNothingBehindWhereItFails) {
 INSTANTIATE_TEST_SUITE_P(Precisions, QuantizeCheckpointTest,
                          testing::Values(Precision::kInt8, Precision::kInt4, Precision::kNf4),
                          [](const auto& info) { return std::string(precision_name(info.param)); });
+
+/// 64 texts of 12 tokens that begin and end alike, as prompts do.
+PackedBatch prompts_of(int64_t seed) {
+  constexpr int64_t kTexts = 64, kTokens = 12;
+  at::manual_seed(seed);
+  const at::Tensor ids = at::randint(0, 300, {kTexts, kTokens}, at::kLong);
+  ids.narrow(1, 0, 4).copy_(at::arange(20, 24));
+  ids.narrow(1, 9, 3).copy_(at::arange(30, 33));
+  PackedBatch batch;
+  batch.input_ids = ids.flatten();
+  batch.position_ids = at::arange(kTokens).repeat({kTexts});
+  batch.cu_seqlens = at::arange(kTexts + 1, at::kInt) * kTokens;
+  return batch;
+}
+
+/// A model of four text layers, the last two of which int4 has in 4 bits.
+class Int4CheckpointTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string words;
+    for (int i = 0; i < 500; ++i) words += fmt::format("word{} ", i);
+    write_file(folder_ / "texts.txt", words + "\n");
+    write_random_model(folder_ / "original",
+                       {.preset = "shapes-mini", .texts = folder_ / "texts.txt"});
+    quantize_checkpoint(folder_ / "original", folder_ / "nearest", Precision::kInt4);
+  }
+
+  at::Tensor states(const char* name, Precision precision) const {
+    const at::NoGradGuard no_grad;
+    return load_model(folder_ / name, {.precision = precision})->forward(prompts_of(2));
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Int4CheckpointTest, LoadsWithTheBitsOfRoundingOnLoad) {
+  EXPECT_TRUE(at::equal(states("nearest", Precision::kAuto), states("original", Precision::kInt4)));
+}
+
+TEST_F(Int4CheckpointTest, HasTheFirstLayersIn8Bits) {
+  const Checkpoint checkpoint = Checkpoint::open(folder_ / "nearest");
+  for (const int layer : {0, 1, 2, 3}) {
+    const std::string name =
+        fmt::format("language_model.model.layers.{}.mlp.down_proj.weight_multiplier", layer);
+    EXPECT_EQ(checkpoint.find(name).has_value(), layer >= 2) << name;
+  }
+}
+
+TEST_F(Int4CheckpointTest, CalibratedIsNearerToTheOriginal) {
+  const PackedBatch calibration = prompts_of(1);
+  uint64_t done = 0, total = 1;
+  quantize_checkpoint(
+      folder_ / "original", folder_ / "calibrated", Precision::kInt4,
+      [&](uint64_t now, uint64_t all) { done = now, total = all; }, &calibration);
+  EXPECT_EQ(done, total);
+  EXPECT_EQ(inspect_model(folder_ / "calibrated").problems(), "");
+
+  const at::Tensor exact = states("original", Precision::kFloat32);
+  const auto error = [&](const char* name) {
+    return ((states(name, Precision::kAuto) - exact).norm() / exact.norm()).item<double>();
+  };
+  EXPECT_LT(error("calibrated"), 0.75 * error("nearest"));
+}
+
+TEST_F(Int4CheckpointTest, OnlyInt4IsCalibrated) {
+  const PackedBatch calibration = prompts_of(1);
+  EXPECT_THAT(message_of<ConfigError>([&] {
+                quantize_checkpoint(folder_ / "original", folder_ / "int8", Precision::kInt8,
+                                    nullptr, &calibration);
+              }),
+              HasSubstr("int8 is not calibrated; expected int4"));
+}
+
+TEST_F(Int4CheckpointTest, OfAnEarlierLayoutIsRefused) {
+  Json config = read_json(folder_ / "nearest/config.json");
+  config["quantization_config"]["version"] = 1;
+  write_file(folder_ / "nearest/config.json", config.dump());
+  EXPECT_THAT(message_of<FormatError>([&] { load_model(folder_ / "nearest"); }),
+              HasSubstr("expected version 2"));
+}
 
 TEST(StoredPrecisionTest, RefusesWhatOthersQuantised) {
   const TemporaryFolder folder;
