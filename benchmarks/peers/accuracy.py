@@ -4,10 +4,12 @@
     e5v random-model --preset 1b --output /tmp/1b
     benchmarks/peers/accuracy.py --model /tmp/1b --precisions bf16 int8 int4 nf4
     benchmarks/peers/accuracy.py --model /tmp/1b --precisions int8 int4 --plant-outliers
+    benchmarks/peers/accuracy.py --model /tmp/1b --precisions int4 --calibrate 300
 
 --plant-outliers first writes a copy of the model with what large language models have and random weights lack: in each
 layer four channels of the inputs of every product are 50 to 1000 times the others (the weights there make up for all but
-a factor of 4), and the first token's state is 1000 times the rest in two channels. Needs numpy.
+a factor of 4), and the first token's state is 1000 times the rest in two channels. --calibrate adds a row: int4 rounded
+for the states of so many other texts of the same kind (`e5v quantize --calibration`). Needs numpy.
 """
 
 import argparse
@@ -25,11 +27,11 @@ LEFT_OVER = 4  # how much of an outlier the weights do not make up for
 FACTORS = [50, 200, 500, 1000]
 
 
-def texts(model, count):
-    """Texts of 12 to 40 of the tokenizer's own words, each with its id."""
+def texts(model, count, seed):
+    """Texts of 6 to 20 of the tokenizer's own words."""
     vocabulary = json.loads((model / "tokenizer.json").read_text())["model"]["vocab"]
     words = sorted(word for word in vocabulary if word.isascii() and word.isalnum())
-    draw = random.Random(1)
+    draw = random.Random(seed)
     return [" ".join(draw.choice(words) for _ in range(draw.randint(6, 20))) for _ in range(count)]
 
 
@@ -78,8 +80,13 @@ def plant_outliers(model, folder, bos):
             tensors.scale(f"{at}mlp.down_proj.weight", (slice(None), slice(channel, channel + 1)), LEFT_OVER / factor)
 
 
+def write_items(path, rows):
+    path.write_text("".join(json.dumps({"id": str(i), **row}) + "\n" for i, row in enumerate(rows)))
+    return path
+
+
 def embed(e5v, model, items, precision, folder):
-    output = folder / f"{precision}.npy"
+    output = folder / f"{precision}-{model.name}.npy"
     subprocess.run([e5v, "embed", "--quiet", "--model", str(model), "--input", str(items), "--output", str(output),
                     "--precision", precision], check=True)
     return np.load(output)
@@ -93,6 +100,7 @@ def main():
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--images", type=pathlib.Path, nargs="*", default=[], help="pictures beside the texts")
     parser.add_argument("--plant-outliers", action="store_true")
+    parser.add_argument("--calibrate", type=int, default=0, metavar="TEXTS", help="a row of int4 calibrated with so many")
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as name:
@@ -101,18 +109,28 @@ def main():
             model = folder / "planted"
             bos = json.loads((args.model / "config.json").read_text())["text_config"].get("bos_token_id", 1)
             plant_outliers(args.model, model, bos)
-        rows = [{"text": text} for text in texts(args.model, args.texts)]
+        rows = [{"text": text} for text in texts(args.model, args.texts, seed=1)]
         rows += [{"image": str(path.resolve())} for path in args.images]
-        items = folder / "items.jsonl"
-        items.write_text("".join(json.dumps({"id": str(i), **row}) + "\n" for i, row in enumerate(rows)))
+        items = write_items(folder / "items.jsonl", rows)
         exact = embed(args.e5v, model, items, "fp32", folder)
         among = np.triu(exact @ exact.T, 1)[np.triu_indices(len(exact), 1)]
         print(f"{len(rows)} items; cosines of different ones in fp32: {among.min():.3f} to {among.max():.3f}")
         print("| precision | mean cosine with fp32 | smallest |\n|---|--:|--:|")
-        for precision in args.precisions:
-            cosines = np.sum(exact * embed(args.e5v, model, items, precision, folder), axis=1)
-            print(f"| {precision} | {cosines.mean():.5f} | {cosines.min():.5f} |")
+
+
+        def report(name, folder_of_weights, precision):
+            cosines = np.sum(exact * embed(args.e5v, folder_of_weights, items, precision, folder), axis=1)
+            print(f"| {name} | {cosines.mean():.5f} | {cosines.min():.5f} |")
             sys.stdout.flush()
+
+        for precision in args.precisions:
+            report(precision, model, precision)
+        if args.calibrate:
+            calibration = write_items(folder / "calibration.jsonl",
+                                      [{"text": text} for text in texts(args.model, args.calibrate, seed=2)])
+            subprocess.run([args.e5v, "quantize", "--model", str(model), "--precision", "int4", "--calibration",
+                            str(calibration), "--output", str(folder / "calibrated")], check=True)
+            report(f"int4, calibrated with {args.calibrate} texts", folder / "calibrated", "auto")
 
 
 if __name__ == "__main__":
