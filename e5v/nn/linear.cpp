@@ -24,7 +24,8 @@ ReadWeightBlock blocks_of(const at::Tensor& weight) {
 }  // namespace
 
 at::Tensor LinearStorage::input_gradient(const at::Tensor& dy) const {
-  return at::mm(dy, dense().to(dy.scalar_type()));
+  const at::ScalarType dtype = torch_operand_dtype(dy);
+  return at::mm(dy.to(dtype), dense().to(dtype)).to(dy.scalar_type());
 }
 
 at::Tensor PlainStorage::product(const at::Tensor& x, const at::Tensor& bias,
@@ -40,7 +41,9 @@ at::Tensor PlainStorage::product(const at::Tensor& x, const at::Tensor& bias,
                           {operand}, backward);
     return bias.defined() ? y + bias.to(out_dtype) : y;
   }
-  const at::Tensor y = at::linear(x.to(dtype), weight_, bias.defined() ? bias.to(dtype) : bias);
+  const at::ScalarType operands = torch_operand_dtype(weight_);
+  const at::Tensor y = at::linear(x.to(dtype).to(operands), weight_.to(operands),
+                                  bias.defined() ? bias.to(operands) : bias);
   return y.to(out_dtype);
 }
 

@@ -219,14 +219,16 @@ at::Tensor product_of(const at::Tensor& x, const std::shared_ptr<const Parts>& w
   if (can_be_streamed(x)) {
     return streamed_product(x, num_rows(*weight), blocks_of(weight), out_dtype);
   }
-  return at::linear(x, dequantize_parts(*weight, x.scalar_type())).to(out_dtype);
+  const at::ScalarType dtype = torch_operand_dtype(x);
+  return at::linear(x.to(dtype), dequantize_parts(*weight, dtype)).to(out_dtype);
 }
 
 at::Tensor gradient_of(const at::Tensor& dy, const std::shared_ptr<const Parts>& weight) {
   if (can_be_streamed(dy)) {
     return streamed_gradient(dy, weight->front().shape[1], blocks_of(weight), dy.scalar_type());
   }
-  return at::mm(dy, dequantize_parts(*weight, dy.scalar_type()));
+  const at::ScalarType dtype = torch_operand_dtype(dy);
+  return at::mm(dy.to(dtype), dequantize_parts(*weight, dtype)).to(dy.scalar_type());
 }
 
 }  // namespace

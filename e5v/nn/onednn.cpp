@@ -52,11 +52,15 @@ const dnnl::engine& engine() {
 }
 
 bool has_native_bf16() {
+#if defined(__x86_64__)
   // A set of instructions has the bits of those that it includes.
   constexpr auto kBf16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
   static const bool result =
       (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kBf16) == kBf16;
   return result;
+#else
+  return false;  // of other processors oneDNN says "all sets", and has no such products
+#endif
 }
 
 memory::desc best_weights_order(const MatmulKey& key) {

@@ -34,6 +34,12 @@ void multiply(const at::Tensor& x, const ReadWeightBlock& weight, bool is_gradie
 
 bool has_streamed_products() { return onednn::has_native_bf16(); }
 
+at::ScalarType torch_operand_dtype(const at::Tensor& x) {
+  const bool is_widened =
+      x.scalar_type() == at::kBFloat16 && x.device().is_cpu() && !has_streamed_products();
+  return is_widened ? at::kFloat : x.scalar_type();
+}
+
 at::Tensor streamed_product(const at::Tensor& x, int64_t out_features,
                             const ReadWeightBlock& weight, at::ScalarType out_dtype) {
   const at::NoGradGuard no_grad;

@@ -22,6 +22,10 @@ using ReadWeightBlock =
 /// Whether this CPU multiplies bf16, without which the products below are refused.
 bool has_streamed_products();
 
+/// The type that operands of x's are widened to for libtorch's own products: fp32 for bf16 on a CPU
+/// without such products, where libtorch's are slow (x86-64) or missing (arm64), else x's.
+at::ScalarType torch_operand_dtype(const at::Tensor& x);
+
 /// x Wᵀ and dy W of a weight that is packed for the product panel by panel, in each thread's own
 /// megabyte, so that one copy of it in any form serves both. Packing costs a few per cent where
 /// there are hundreds of rows, more for fewer. Sums are fp32. Not differentiable.

@@ -140,7 +140,7 @@ TEST_P(PackedWeightTest, ARowHardlyDependsOnTheBatchAndInFloat32NotAtAll) {
       if (GetParam() == Precision::kInt8 || (GetParam() == Precision::kFloat32 && has_avx512())) {
         EXPECT_TRUE(at::equal(part, expected)) << begin << "+" << rows;
       } else {
-        expect_product(part, expected.to(at::kDouble), 1e-6);
+        expect_product(part, expected.to(at::kDouble), 4e-6);
       }
     }
   }
