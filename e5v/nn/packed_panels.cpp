@@ -170,6 +170,25 @@ const memory::desc& PanelProduct::order(int64_t panel) const {
   return panel + 1 == num_panels() ? last_order_ : order_;
 }
 
+bool has_exact_int8_products() {
+  static const bool result = [] {
+    constexpr int64_t kSize = 64;
+    const at::Tensor largest = at::full({kSize, kSize}, 127, at::kChar);
+    const at::Tensor ones = at::ones({kSize}, at::kFloat), y = at::zeros({kSize, kSize});
+    try {
+      PackedPanels panels(kSize, kSize, PanelProduct::DataType::s8);
+      panels.pack(0, largest.data_ptr());
+      panels.multiply(largest.data_ptr(), kSize, nullptr, y.data_ptr(), PanelProduct::DataType::f32,
+                      /*accumulate=*/false,
+                      PanelProduct::Scales{ones.data_ptr<float>(), ones.data_ptr<float>()});
+    } catch (const dnnl::error&) {
+      return false;
+    }
+    return (y == kSize * 127 * 127).all().item<bool>();
+  }();
+  return result;
+}
+
 void* thread_scratch(int which, int64_t bytes) {
   thread_local at::Tensor scratch[2];
   at::Tensor& own = scratch[which];

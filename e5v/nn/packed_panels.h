@@ -61,6 +61,11 @@ class PanelProduct {
   dnnl::memory::desc order_, last_order_;
 };
 
+/// Whether products of 8-bit integers are exact on this CPU, tried once. Without VNNI (x86-64)
+/// oneDNN adds pairs of them in 16 bits, where large ones saturate; then they are to be widened to
+/// fp32.
+bool has_exact_int8_products();
+
 /// The calling thread's own memory of at least `bytes`, until its next call with the same `which`,
 /// 0 or 1.
 void* thread_scratch(int which, int64_t bytes);

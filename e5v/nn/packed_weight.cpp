@@ -45,11 +45,11 @@ std::string describe_tensor(const at::Tensor& tensor) {
 struct PackedWeight::Impl {
   int64_t in_features, out_features;
   Precision precision;
-  /// What oneDNN multiplies; without it (no native bf16) `rows` is [out, in] bf16, row-major, and
-  /// is widened block by block.
+  /// What oneDNN multiplies; without it (no native bf16, no exact int8) `rows` is [out, in] bf16 or
+  /// int8, row-major, and is widened block by block.
   std::optional<PackedPanels> panels;
   at::Tensor rows;
-  // Of int8 panels, fp32: W ≈ (panels · scales) R · channels.
+  // Of int8, fp32: W ≈ (panels · scales) R · channels.
   at::Tensor scales;    // [out_features]
   at::Tensor channels;  // [in_features]
 
@@ -67,6 +67,7 @@ struct PackedWeight::Impl {
   at::ScalarType operand_dtype() const { return panels ? stored_dtype() : at::kFloat; }
 
   void pack(const std::vector<Int8Tensor>& parts);
+  at::Tensor widened_rows(int64_t first, int64_t count) const;
   void multiply_widened(const at::Tensor& x, const float* bias, const at::Tensor& y,
                         bool accumulate) const;
 };
@@ -129,11 +130,19 @@ PackedWeight::PackedWeight(const std::vector<Int8Tensor>& parts) {
 }
 
 void PackedWeight::Impl::pack(const std::vector<Int8Tensor>& parts) {
-  try {
-    panels.emplace(in_features, out_features, DataType::s8);
-  } catch (const dnnl::error&) {
-    throw ConfigError("this CPU has no products of 8-bit integers; take precision fp32 or bf16");
+  // Copies: what a file holds is unmapped.
+  std::vector<at::Tensor> part_values, part_scales;
+  for (const Int8Tensor& part : parts) {
+    part_values.push_back(part.values);
+    part_scales.push_back(part.scales);
   }
+  scales = at::cat(part_scales);
+  channels = parts[0].channels.clone();
+  if (!has_exact_int8_products()) {
+    rows = at::cat(part_values);
+    return;
+  }
+  panels.emplace(in_features, out_features, DataType::s8);
   at::parallel_for(0, panels->num_panels(), 1, [&](int64_t begin, int64_t end) {
     std::vector<int8_t> across;  // rows of a panel in which one part ends and another begins
     for (int64_t panel = begin; panel < end; ++panel) {
@@ -154,11 +163,6 @@ void PackedWeight::Impl::pack(const std::vector<Int8Tensor>& parts) {
       panels->pack(panel, across.data());
     }
   });
-  // Copies: what a file holds is unmapped.
-  std::vector<at::Tensor> part_scales;
-  for (const Int8Tensor& part : parts) part_scales.push_back(part.scales);
-  scales = at::cat(part_scales);
-  channels = parts[0].channels.clone();
 }
 
 PackedWeight::PackedWeight(PackedWeight&&) noexcept = default;
@@ -191,19 +195,23 @@ void PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias, const at:
   }
   if (x.size(0) == 0) return;
   at::NoGradGuard no_grad;
-  if (impl.precision == Precision::kInt8) {
-    const at::Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
-    const QuantizedRows rows = quantize_rows(x, impl.channels);
-    impl.panels->multiply(
-        rows.values.data_ptr(), x.size(0), bias.defined() ? dense_bias.data_ptr<float>() : nullptr,
-        y.data_ptr(), onednn_type(y.scalar_type()), accumulate,
-        PackedPanels::Scales{rows.scales.data_ptr<float>(), impl.scales.data_ptr<float>()});
-    return;
-  }
-  // Where bf16 is widened, x is rounded all the same: a CPU's results resemble another's.
-  const at::Tensor operand = x.to(impl.stored_dtype()).to(impl.operand_dtype()).contiguous();
   const at::Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
   const float* bias_data = bias.defined() ? dense_bias.data_ptr<float>() : nullptr;
+  at::Tensor operand;
+  if (impl.precision == Precision::kInt8) {
+    const QuantizedRows rows = quantize_rows(x, impl.channels);
+    if (impl.panels) {
+      impl.panels->multiply(
+          rows.values.data_ptr(), x.size(0), bias_data, y.data_ptr(), onednn_type(y.scalar_type()),
+          accumulate,
+          PackedPanels::Scales{rows.scales.data_ptr<float>(), impl.scales.data_ptr<float>()});
+      return;
+    }
+    operand = rows.values.to(at::kFloat).mul_(rows.scales.unsqueeze(1));
+  } else {
+    // Where bf16 is widened, x is rounded all the same: a CPU's results resemble another's.
+    operand = x.to(impl.stored_dtype()).to(impl.operand_dtype()).contiguous();
+  }
   // oneDNN rounds a result to bf16 only where the operands are bf16.
   const bool round_after = y.scalar_type() != at::kFloat && operand.scalar_type() == at::kFloat;
   const at::Tensor sums = round_after ? at::empty(y.sizes(), at::kFloat) : y;
@@ -216,6 +224,12 @@ void PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias, const at:
   if (round_after) y.copy_(sums);
 }
 
+/// Rows of the weight in fp32, of int8 with their scales.
+at::Tensor PackedWeight::Impl::widened_rows(int64_t first, int64_t count) const {
+  const at::Tensor wide = rows.narrow(0, first, count).to(at::kFloat);
+  return scales.defined() ? wide.mul_(scales.narrow(0, first, count).unsqueeze(1)) : wide;
+}
+
 void PackedWeight::Impl::multiply_widened(const at::Tensor& x, const float* bias,
                                           const at::Tensor& y, bool accumulate) const {
   const int64_t num_rows = x.size(0);
@@ -224,7 +238,7 @@ void PackedWeight::Impl::multiply_widened(const at::Tensor& x, const float* bias
     PackedPanels block(in_features, count, DataType::f32);
     for (int64_t panel = 0; panel < block.num_panels(); ++panel) {
       const int64_t first = begin + block.first_feature(panel);
-      block.pack(panel, rows.narrow(0, first, block.num_features(panel)).to(at::kFloat).data_ptr());
+      block.pack(panel, widened_rows(first, block.num_features(panel)).data_ptr());
     }
     const at::Tensor products = at::empty({num_rows, count}, at::kFloat);
     block.multiply(x.data_ptr(), num_rows, bias ? bias + begin : nullptr, products.data_ptr(),
@@ -245,12 +259,16 @@ at::Tensor PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias,
 at::Tensor PackedWeight::unpack(at::ScalarType dtype) const {
   const Impl& impl = *impl_;
   at::NoGradGuard no_grad;
-  if (!impl.panels) return impl.rows.to(dtype, /*non_blocking=*/false, /*copy=*/true);
-  const at::Tensor dense = at::empty({impl.out_features, impl.in_features}, impl.stored_dtype());
-  for (int64_t panel = 0; panel < impl.panels->num_panels(); ++panel) {
-    impl.panels->unpack(panel, dense[impl.panels->first_feature(panel)].data_ptr());
+  at::Tensor dense = impl.rows;
+  if (impl.panels) {
+    dense = at::empty({impl.out_features, impl.in_features}, impl.stored_dtype());
+    for (int64_t panel = 0; panel < impl.panels->num_panels(); ++panel) {
+      impl.panels->unpack(panel, dense[impl.panels->first_feature(panel)].data_ptr());
+    }
   }
-  if (impl.precision != Precision::kInt8) return dense.to(dtype);
+  if (impl.precision != Precision::kInt8) {
+    return dense.to(dtype, /*non_blocking=*/false, /*copy=*/!impl.panels);
+  }
   // The rotation is its own inverse.
   const double root = std::sqrt(static_cast<double>(hadamard_size(impl.in_features)));
   const at::Tensor rotated = dense.to(at::kFloat).mul_(impl.scales.div(root).unsqueeze(1));

@@ -24,7 +24,8 @@ struct Int8Tensor;
 /// take bits from it, and nothing needs to be calibrated.
 ///
 /// On a CPU without bf16 arithmetic, kBFloat16 still halves the memory: blocks of the weight are
-/// widened to fp32 as they are used.
+/// widened to fp32 as they are used; so are those of kInt8 on a CPU without exact products of 8-bit
+/// integers (x86-64 before VNNI).
 ///
 /// Immutable; `matmul` may run concurrently. Uses at::get_num_threads() threads.
 class PackedWeight {
@@ -33,12 +34,11 @@ class PackedWeight {
 
   /// weight [out_features, in_features], float32/bfloat16/float16, CPU, rows contiguous. Converted
   /// in blocks of rows: peak memory is the packed weight and one block (for int8: twice it).
-  /// Throws InputError for another shape, dtype or device, ConfigError for int8 on a CPU without
-  /// such products.
+  /// Throws InputError for another shape, dtype or device.
   PackedWeight(const at::Tensor& weight, Precision precision);
   /// kInt8, of a weight that was rounded before (quantized_weight.h), here in parts end to end that
   /// share their channels: the same bits as of the weight itself. The parts are read once, in
-  /// place. Throws InputError if their tensors do not fit each other, ConfigError as above.
+  /// place. Throws InputError if their tensors do not fit each other.
   explicit PackedWeight(const std::vector<Int8Tensor>& parts);
   PackedWeight(PackedWeight&&) noexcept;
   PackedWeight& operator=(PackedWeight&&) noexcept;

@@ -168,12 +168,6 @@ Int4Storage::Int4Storage(Int4Tensor weight) : weight_(std::move(weight)) {
       weight_.multipliers.size(1) == at::ceil_div(weight_.channels.size(0), kInt4Group) &&
       weight_.codes.size(1) == weight_.multipliers.size(1) * kInt4Group / 2;
   if (!is_usable) throw InputError("the tensors of an int4 weight do not fit each other");
-  try {
-    PanelProduct(weight_.channels.size(0), weight_.codes.size(0), PanelProduct::DataType::s8);
-  } catch (const dnnl::error&) {
-    throw ConfigError(
-        "this CPU has no products of 8-bit integers; take precision nf4, fp32 or bf16");
-  }
 }
 
 void Int4Storage::multiply(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& y,
@@ -182,7 +176,9 @@ void Int4Storage::multiply(const at::Tensor& x, const at::Tensor& bias, const at
   const at::NoGradGuard no_grad;
   const int64_t in_features = weight_.channels.size(0), out_features = weight_.codes.size(0);
   const int64_t num_groups = weight_.multipliers.size(1), row_size = num_groups * kInt4Group;
-  const PanelProduct product(in_features, out_features, PanelProduct::DataType::s8);
+  const bool is_exact = has_exact_int8_products();
+  const PanelProduct product(in_features, out_features,
+                             is_exact ? PanelProduct::DataType::s8 : PanelProduct::DataType::f32);
   const auto* codes = weight_.codes.data_ptr<uint8_t>();
   const auto* multipliers = weight_.multipliers.data_ptr<uint8_t>();
   const auto find_panel = [&](int64_t panel) {
@@ -194,16 +190,29 @@ void Int4Storage::multiply(const at::Tensor& x, const at::Tensor& bias, const at
     for (int64_t r = 1; r < count && row_size > in_features; ++r) {
       std::memmove(rows + r * in_features, rows + r * row_size, in_features);
     }
-    return pack_for_thread(product, panel, rows, 1, in_features);
+    if (is_exact) return pack_for_thread(product, panel, rows, 1, in_features);
+    const at::Tensor wide = at::from_blob(rows, {count, in_features}, at::kChar)
+                                .to(at::kFloat)
+                                .mul_(weight_.scales.narrow(0, first, count).unsqueeze(1));
+    return pack_for_thread(product, panel, wide.data_ptr(), 1, in_features);
   };
   const at::Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
+  const float* const bias_data = bias.defined() ? dense_bias.data_ptr<float>() : nullptr;
   const QuantizedRows rows = quantize_rows(x, weight_.channels);
-  product.multiply(
-      find_panel, rows.values.data_ptr(), x.size(0),
-      bias.defined() ? dense_bias.data_ptr<float>() : nullptr, y.data_ptr(),
-      y.scalar_type() == at::kBFloat16 ? PanelProduct::DataType::bf16 : PanelProduct::DataType::f32,
-      accumulate,
-      PanelProduct::Scales{rows.scales.data_ptr<float>(), weight_.scales.data_ptr<float>()});
+  if (is_exact) {
+    product.multiply(
+        find_panel, rows.values.data_ptr(), x.size(0), bias_data, y.data_ptr(),
+        y.scalar_type() == at::kBFloat16 ? PanelProduct::DataType::bf16
+                                         : PanelProduct::DataType::f32,
+        accumulate,
+        PanelProduct::Scales{rows.scales.data_ptr<float>(), weight_.scales.data_ptr<float>()});
+    return;
+  }
+  const at::Tensor wide_x = rows.values.to(at::kFloat).mul_(rows.scales.unsqueeze(1));
+  const at::Tensor sums = y.scalar_type() == at::kFloat ? y : at::empty(y.sizes(), at::kFloat);
+  product.multiply(find_panel, wide_x.data_ptr(), x.size(0), bias_data, sums.data_ptr(),
+                   PanelProduct::DataType::f32, accumulate);
+  if (!sums.is_same(y)) y.copy_(sums);
 }
 
 at::Tensor Int4Storage::product(const at::Tensor& x, const at::Tensor& bias,

@@ -45,11 +45,10 @@ struct Int4Tensor {
 Int4Tensor quantize_int4(const at::Tensor& weight, const at::Tensor& inputs = {});
 
 /// A weight in 4 bits, for CPU inference: unpacked to 8 bits panel by panel for each product, whose
-/// sums are exact integers, as those of an int8 weight.
+/// sums are exact integers, as those of an int8 weight (or in fp32, see PackedWeight).
 class Int4Storage final : public LinearStorage {
  public:
-  /// Throws InputError if the tensors' shapes or dtypes do not fit each other, ConfigError on a CPU
-  /// without products of 8-bit integers.
+  /// Throws InputError if the tensors' shapes or dtypes do not fit each other.
   explicit Int4Storage(Int4Tensor weight);
 
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias,
