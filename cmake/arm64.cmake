@@ -1,4 +1,7 @@
 # Cross compilation with Debian's g++-aarch64-linux-gnu; scripts/test-arm64.sh sets E5V_ARM64_SYSROOT.
+if(NOT DEFINED ENV{E5V_ARM64_SYSROOT})
+  message(FATAL_ERROR "E5V_ARM64_SYSROOT is not set; see scripts/test-arm64.sh")
+endif()
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
