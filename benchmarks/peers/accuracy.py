@@ -117,7 +117,6 @@ def main():
         print(f"{len(rows)} items; cosines of different ones in fp32: {among.min():.3f} to {among.max():.3f}")
         print("| precision | mean cosine with fp32 | smallest |\n|---|--:|--:|")
 
-
         def report(name, folder_of_weights, precision):
             cosines = np.sum(exact * embed(args.e5v, folder_of_weights, items, precision, folder), axis=1)
             print(f"| {name} | {cosines.mean():.5f} | {cosines.min():.5f} |")

@@ -56,7 +56,8 @@ class StorageInPassing final : public LinearStorage {
   size_t part_;
 };
 
-/// Reads what of the language model is not rounded.
+/// Gives the language model what of it is not rounded, in place in the file where types allow:
+/// valid as long as the checkpoint.
 class UnroundedReader final : public ParameterVisitor {
  public:
   UnroundedReader(const Checkpoint& checkpoint, const CheckpointReport& report)
