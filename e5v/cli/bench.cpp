@@ -76,16 +76,16 @@ PhotoShape parse_photo(const std::string& text) {
 /// Texts of random ids: what they say does not change the time.
 Workload make_texts(const std::string& shape, const Embedder& embedder, uint64_t seed) {
   const auto [count, length] = parse_texts(shape);
-  if (length > embedder.config().text.max_position_embeddings) {
+  if (length > embedder.architecture().text().max_position_embeddings) {
     throw ConfigError(fmt::format("'texts' is '{}', but the model takes {} tokens at the most",
-                                  shape, embedder.config().text.max_position_embeddings));
+                                  shape, embedder.architecture().text().max_position_embeddings));
   }
   SplitMix64 random(seed);
   Workload workload{shape, std::vector<PreparedItem>(count)};
   for (PreparedItem& item : workload.items) {
     for (int64_t i = 0; i < length; ++i) {
       item.input_ids.push_back(static_cast<int64_t>(
-          random.below(static_cast<uint64_t>(embedder.config().text.vocab_size))));
+          random.below(static_cast<uint64_t>(embedder.architecture().text().vocab_size))));
     }
   }
   return workload;
@@ -126,26 +126,19 @@ double language_model_operations(const TextConfig& text, const std::vector<Prepa
   return operations;
 }
 
-double vision_operations(const LlavaConfig& config, const std::vector<PreparedItem>& items) {
-  double num_tiles = 0;
+double vision_operations(const Architecture& architecture, const std::vector<PreparedItem>& items) {
+  int64_t num_rows = 0;
   for (const PreparedItem& item : items) {
-    for (const ImageTiles& tiles : item.tiles) num_tiles += tiles.num_tiles;
+    for (const PreparedPicture& picture : item.pictures) num_rows += picture.num_rows;
   }
-  const VisionConfig& vision = config.vision;
-  const double D = vision.hidden_size, I = vision.intermediate_size, L = 1 + vision.num_patches();
-  const double patches = vision.num_patches() * 2.0 * 3 * vision.patch_size * vision.patch_size * D;
-  const double layer = L * 2 * (4 * D * D + 2 * D * I) + attention_operations(L, L, D);
-  const double text_width = config.text.hidden_size;
-  const double projector =
-      config.features_per_tile() * 2.0 * (D * text_width + text_width * text_width);
-  return num_tiles * (patches + config.num_vision_layers() * layer + projector);
+  return architecture.picture_flops(num_rows);
 }
 
 Measurement measure(const Embedder& embedder, const Workload& workload, int64_t repetitions) {
   Measurement result{.name = workload.name};
   for (const PreparedItem& item : workload.items) result.num_tokens += item.num_tokens();
-  result.operations = language_model_operations(embedder.config().text, workload.items) +
-                      vision_operations(embedder.config(), workload.items);
+  result.operations = language_model_operations(embedder.architecture().text(), workload.items) +
+                      vision_operations(embedder.architecture(), workload.items);
   embedder.embed_prepared(workload.items);  // memory and generated code are there from now on
   for (int64_t i = 0; i < repetitions; ++i) {
     const auto start = std::chrono::steady_clock::now();

@@ -14,6 +14,7 @@
 #include "e5v/eval/gap_task.h"
 #include "e5v/eval/report.h"
 #include "e5v/eval/tasks.h"
+#include "e5v/families/registry.h"
 
 namespace e5v {
 namespace {
@@ -151,8 +152,8 @@ std::unique_ptr<System> EvalCommand::make_system(const CommandContext& context, 
 }
 
 PromptOverride EvalCommand::in_chat(const PromptOverride& plain) const {
-  const LlavaConfig config = LlavaConfig::load(embedder.model);
-  const ChatTemplate chat = detect_chat_template(config, Tokenizer::load(embedder.model));
+  const ChatTemplate chat =
+      load_architecture(embedder.model)->chat_template(Tokenizer::load(embedder.model));
   const auto wrap = [chat](const std::string& prompt) {
     return prompt.empty() ? prompt : apply_chat_template(chat, prompt);
   };

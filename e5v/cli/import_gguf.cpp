@@ -1,4 +1,4 @@
-#include "e5v/model/import_gguf.h"
+#include "e5v/convert/import_gguf.h"
 
 #include <filesystem>
 #include <memory>

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/cli/commands.h"
-#include "e5v/model/inspect_model.h"
+#include "e5v/convert/inspect_model.h"
 
 namespace e5v {
 namespace {
@@ -22,14 +22,6 @@ std::string in_units(uint64_t value, std::string_view unit = "") {
                      prefixes[0], unit);
 }
 
-std::string pinpoints_of(const LlavaConfig& config) {
-  std::string list;
-  for (const auto& [height, width] : config.image_grid_pinpoints) {
-    list += fmt::format("{}{}x{}", list.empty() ? "" : ", ", width, height);
-  }
-  return list.empty() ? "one tile" : list + " (width x height)";
-}
-
 class TextReport {
  public:
   void line(std::string_view label, const std::string& text) {
@@ -41,29 +33,9 @@ class TextReport {
   std::string lines_;
 };
 
-void add_shape(const LlavaConfig& config, TextReport& report) {
-  const TextConfig& text = config.text;
-  const VisionConfig& vision = config.vision;
-  const bool next = config.kind == LlavaConfig::Kind::kLlavaNext;
-  report.line("architecture", next ? "LLaVA-NeXT" : "LLaVA-1.5");
-  report.line("text",
-              fmt::format("{}, {} layers of width {}, {} heads ({} for keys and values) of "
-                          "{}, MLP {}, {} embeddings, up to {} tokens",
-                          text.model_type, text.num_hidden_layers, text.hidden_size,
-                          text.num_attention_heads, text.num_key_value_heads, text.head_dim,
-                          text.intermediate_size, text.vocab_size, text.max_position_embeddings));
-  report.line("vision",
-              fmt::format("CLIP ViT, {} of {} layers of width {}, {} heads, MLP {}, "
-                          "{} px in patches of {}: {} features a tile",
-                          config.num_vision_layers(), vision.num_hidden_layers, vision.hidden_size,
-                          vision.num_attention_heads, vision.intermediate_size, vision.image_size,
-                          vision.patch_size, config.features_per_tile()));
-  report.line("grids", pinpoints_of(config));
-}
-
 std::string text_report(const ModelInspection& found) {
   TextReport report;
-  add_shape(found.config, report);
+  for (const auto& [label, text] : found.architecture->describe().lines) report.line(label, text);
   std::string parts;
   for (const ModelInspection::Part& part : found.parts) {
     if (part.num_parameters == 0) continue;
@@ -107,8 +79,7 @@ std::string text_report(const ModelInspection& found) {
 }
 
 Json json_report(const ModelInspection& found) {
-  const LlavaConfig& config = found.config;
-  const bool next = config.kind == LlavaConfig::Kind::kLlavaNext;
+  const TextConfig& text = found.architecture->text();
   Json parts = Json::object(), memory = Json::object(), stored = Json::object();
   Json files = Json::array();
   for (const auto& part : found.parts) parts[part.name] = part.num_parameters;
@@ -121,34 +92,29 @@ Json json_report(const ModelInspection& found) {
   for (const auto& file : found.weight_files) {
     files.push_back({{"name", file.name}, {"bytes", file.num_bytes}});
   }
-  return {{"architecture", next ? "llava_next" : "llava"},
-          {"text",
-           {{"model_type", config.text.model_type},
-            {"num_hidden_layers", config.text.num_hidden_layers},
-            {"hidden_size", config.text.hidden_size},
-            {"vocab_size", config.text.vocab_size},
-            {"max_position_embeddings", config.text.max_position_embeddings}}},
-          {"vision",
-           {{"num_layers_used", config.num_vision_layers()},
-            {"hidden_size", config.vision.hidden_size},
-            {"image_size", config.vision.image_size},
-            {"features_per_tile", config.features_per_tile()}}},
-          {"image_grid_pinpoints", config.image_grid_pinpoints},
-          {"parameters", found.num_parameters()},
-          {"parameters_by_part", parts},
-          {"memory_bytes", memory},
-          {"stored", stored},
-          {"quantised",
-           found.stored_precision ? Json(precision_name(*found.stored_precision)) : Json()},
-          {"files", files},
-          {"missing_files", found.missing_files},
-          {"has_weights", found.has_weights},
-          {"weights_error", found.weights_error},
-          {"used_tensors", found.report.sources.size()},
-          {"unused_tensors", found.num_unused_tensors},
-          {"missing", found.report.missing},
-          {"misshaped", found.report.misshaped},
-          {"unexpected", found.report.unexpected}};
+  Json report = {{"text",
+                  {{"model_type", text.model_type},
+                   {"num_hidden_layers", text.num_hidden_layers},
+                   {"hidden_size", text.hidden_size},
+                   {"vocab_size", text.vocab_size},
+                   {"max_position_embeddings", text.max_position_embeddings}}},
+                 {"parameters", found.num_parameters()},
+                 {"parameters_by_part", parts},
+                 {"memory_bytes", memory},
+                 {"stored", stored},
+                 {"quantised",
+                  found.stored_precision ? Json(precision_name(*found.stored_precision)) : Json()},
+                 {"files", files},
+                 {"missing_files", found.missing_files},
+                 {"has_weights", found.has_weights},
+                 {"weights_error", found.weights_error},
+                 {"used_tensors", found.report.sources.size()},
+                 {"unused_tensors", found.num_unused_tensors},
+                 {"missing", found.report.missing},
+                 {"misshaped", found.report.misshaped},
+                 {"unexpected", found.report.unexpected}};
+  report.update(found.architecture->describe().json);
+  return report;
 }
 
 void inspect(const std::filesystem::path& folder, const CommandContext& context) {

@@ -4,9 +4,8 @@
 #include "e5v/base/npy.h"
 #include "e5v/cli/commands.h"
 #include "e5v/cli/default_model.h"
+#include "e5v/families/registry.h"
 #include "e5v/image/decode.h"
-#include "e5v/image/image_processor.h"
-#include "e5v/model/config.h"
 
 namespace e5v {
 namespace {
@@ -19,34 +18,31 @@ struct PreprocessCommand {
   DecodeOptions decode;
 
   void run(const CommandContext& context) const {
-    const ImageProcessor processor = ImageProcessor::load(model, rule);
-    const LlavaConfig config = LlavaConfig::load(model);
-    const ImageTiles tiles = processor.tiles(load_image(image, decode));
-    const ImageSize original = tiles.original;
-    const int64_t side = tiles.tile_size;
-    ImageSize resolution{side, side};
-    int64_t num_tokens = config.features_per_tile();
-    if (processor.is_anyres()) {
-      const AnyresLayout layout = processor.layout(original, config.vision.patch_size);
-      resolution = layout.best_resolution;
-      num_tokens = layout.num_tokens();
-    }
+    const auto rules = load_architecture(model)->load_picture_rules(model, rule);
+    const PreparedPicture picture = rules->prepare(load_image(image, decode));
+    const ImageSize original = picture.original, resolution = rules->resolution(picture);
+    const size_t num_tokens = rules->tokens(picture).size();
+    const std::vector<int64_t> row_shape = rules->row_shape();
 
-    NpyWriter writer(output, NpyType::kFloat32, {3, side, side});
-    const std::vector<float> values = processor.pixel_values(tiles);
+    NpyWriter writer(output, NpyType::kFloat32, row_shape);
+    std::vector<float> values(picture.rgb.size());
+    rules->write_pixel_values(picture, values);
     writer.append(std::span<const float>(values));
     writer.commit();
 
+    std::vector<int64_t> shape = row_shape;
+    shape.insert(shape.begin(), picture.num_rows);
     if (context.json) {
       return context.print_json({{"image_size", {original.height, original.width}},
                                  {"resolution", {resolution.height, resolution.width}},
-                                 {"shape", {tiles.num_tiles, 3, side, side}},
+                                 {"shape", shape},
                                  {"num_tokens", num_tokens},
                                  {"output", output.native()}});
     }
     context.print(fmt::format("{} x {} pixels -> {} x {} (w x h), {} tile{} of {}, {} tokens",
                               original.width, original.height, resolution.width, resolution.height,
-                              tiles.num_tiles, tiles.num_tiles == 1 ? "" : "s", side, num_tokens));
+                              picture.num_rows, picture.num_rows == 1 ? "" : "s", row_shape.back(),
+                              num_tokens));
   }
 };
 

@@ -8,8 +8,8 @@
 #include "e5v/base/progress.h"
 #include "e5v/base/threads.h"
 #include "e5v/cli/commands.h"
+#include "e5v/convert/quantize_checkpoint.h"
 #include "e5v/embed/item_source.h"
-#include "e5v/model/quantize_checkpoint.h"
 
 namespace e5v {
 namespace {
@@ -27,11 +27,10 @@ struct QuantizeCommand {
 
 /// The first items of the file, as many as there may be.
 PackedBatch QuantizeCommand::read_calibration(const CommandContext& context) const {
-  const ItemPreparer preparer(model, LlavaConfig::load(model));
+  const ItemPreparer preparer(model);
   const ItemInput items = open_items(calibration);
   std::vector<PreparedItem> prepared;
   int64_t num_tokens = 0;
-  bool has_images = false;
   while (const std::optional<ReadItem> read = items.next()) {
     const std::string name = fmt::format("{}: item {}", calibration.native(), prepared.size() + 1);
     if (read->error) throw InputError(fmt::format("{}: {}", name, read->error->what()));
@@ -43,7 +42,6 @@ PackedBatch QuantizeCommand::read_calibration(const CommandContext& context) con
     }
     if (num_tokens + item.num_tokens() > calibration_tokens) break;
     num_tokens += item.num_tokens();
-    has_images |= !item.tiles.empty();
     prepared.push_back(std::move(item));
   }
   if (prepared.empty()) {
@@ -51,7 +49,7 @@ PackedBatch QuantizeCommand::read_calibration(const CommandContext& context) con
                                   calibration.native(), calibration_tokens));
   }
   context.log().info("calibration: {} items, {} tokens", prepared.size(), num_tokens);
-  return collate(prepared, has_images ? &preparer.image_processor() : nullptr);
+  return preparer.collate(prepared);
 }
 
 void QuantizeCommand::run(const CommandContext& context) const {

@@ -1,4 +1,4 @@
-#include "e5v/model/random_model.h"
+#include "e5v/convert/random_model.h"
 
 #include <filesystem>
 #include <memory>

@@ -8,7 +8,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/cli/default_model.h"
 #include "e5v/embed/prepare.h"
-#include "e5v/model/config.h"
+#include "e5v/families/registry.h"
 #include "e5v/text/prompts.h"
 #include "e5v/text/tokenizer.h"
 
@@ -25,7 +25,7 @@ struct TokenizeCommand {
     const Tokenizer tokenizer = Tokenizer::load(model);
     std::optional<std::string> prompt;
     if (in_template) {
-      const ChatTemplate chat = detect_chat_template(LlavaConfig::load(model), tokenizer);
+      const ChatTemplate chat = load_architecture(model)->chat_template(tokenizer);
       prompt = find_prompts(task, chat).choose(/*has_text=*/true, /*has_images=*/false);
     }
     uint64_t line_number = 0;

@@ -15,6 +15,7 @@
 #include "e5v/base/threads.h"
 #include "e5v/cli/commands.h"
 #include "e5v/cli/training_process.h"
+#include "e5v/families/registry.h"
 
 namespace e5v {
 namespace {
@@ -52,7 +53,7 @@ struct TrainCommand {
     constexpr double kFewestFlopsPerToken = 2 * 8e6;
     const double flops = objective == TrainingObjective::kClip
                              ? clip_flops(ClipConfig::load(files.model), 0, 1, {1, 0})
-                             : text_flops(LlavaConfig::load(files.model).text, 1, {1, 0});
+                             : text_flops(load_architecture(files.model)->text(), 1, {1, 0});
     return flops < kFewestFlopsPerToken ? 1 : usable_cores();
   }
 

@@ -10,6 +10,7 @@
 
 #include "e5v/base/threads.h"
 #include "e5v/embed/encoding.h"
+#include "e5v/families/registry.h"
 #include "e5v/model/stored_precision.h"
 
 namespace e5v {
@@ -62,20 +63,20 @@ void EmbedderOptions::validate() const {
 
 struct Embedder::Impl {
   EmbedderOptions options;
-  std::unique_ptr<LlavaNext> model;
+  std::unique_ptr<Model> model;
   std::unique_ptr<ItemPreparer> preparer;
   std::optional<Precision> quantized;  // int8, int4 or nf4
 };
 
 Embedder::Embedder(EmbedderOptions options) : impl_(std::make_unique<Impl>()) {
   options.validate();
-  const LlavaConfig config = LlavaConfig::load(options.model);
-  if (options.dimensions > config.text.hidden_size) {
+  impl_->preparer = std::make_unique<ItemPreparer>(options.model, options.image_processing);
+  const int64_t width = architecture().text().hidden_size;
+  if (options.dimensions > width) {
     throw ConfigError(fmt::format("'dimensions' is {}, but the model's vectors have {}",
-                                  options.dimensions, config.text.hidden_size));
+                                  options.dimensions, width));
   }
   at::set_num_threads(static_cast<int>(options.threads > 0 ? options.threads : usable_cores()));
-  impl_->preparer = std::make_unique<ItemPreparer>(options.model, config, options.image_processing);
   const at::Device device = device_from_name(options.device);
   impl_->model = load_model(options.model, {.precision = options.precision,
                                             .device = device,
@@ -94,11 +95,11 @@ Embedder::~Embedder() = default;
 
 int64_t Embedder::dimensions() const {
   const int64_t kept = impl_->options.dimensions;
-  return kept > 0 ? kept : config().text.hidden_size;
+  return kept > 0 ? kept : architecture().text().hidden_size;
 }
 
 const EmbedderOptions& Embedder::options() const { return impl_->options; }
-const LlavaConfig& Embedder::config() const { return impl_->model->config(); }
+const Architecture& Embedder::architecture() const { return preparer().architecture(); }
 const ItemPreparer& Embedder::preparer() const { return *impl_->preparer; }
 
 const char* Embedder::precision() const {
@@ -117,10 +118,8 @@ std::vector<std::vector<float>> Embedder::embed_prepared(
     std::span<const PreparedItem> items) const {
   if (items.empty()) return {};
   const c10::InferenceMode inference;
-  bool has_images = false;
-  for (const PreparedItem& item : items) has_images |= !item.tiles.empty();
   try {
-    const PackedBatch batch = collate(items, has_images ? &preparer().image_processor() : nullptr);
+    const PackedBatch batch = preparer().collate(items);
     const at::Tensor states = impl_->model->forward(batch).contiguous();  // [B, D]
     std::vector<std::vector<float>> vectors;
     const float* state = states.data_ptr<float>();

@@ -13,7 +13,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/embed/item_source.h"
 #include "e5v/embed/prepare.h"
-#include "e5v/model/load_model.h"
+#include "e5v/model/load_parameters.h"
 
 namespace e5v {
 
@@ -58,7 +58,7 @@ class Embedder {
   /// Length of the vectors.
   int64_t dimensions() const;
   const EmbedderOptions& options() const;
-  const LlavaConfig& config() const;
+  const Architecture& architecture() const;
   const ItemPreparer& preparer() const;
   /// What the model computes in: "fp32", "bf16" or "fp16".
   const char* precision() const;

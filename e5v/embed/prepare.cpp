@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
-#include "e5v/model/llava_next.h"
+#include "e5v/families/registry.h"
 
 namespace e5v {
 namespace {
@@ -36,54 +36,52 @@ void require_utf8(std::string_view text) {
   }
 }
 
-/// Tiles must be cut as the model will arrange them.
-void require_matching(const ImageProcessor& processor, const LlavaConfig& config) {
-  const ImageProcessorConfig& images = processor.config();
-  if (images.tile_size() != config.vision.image_size) {
-    throw ConfigError(
-        fmt::format("the image processor makes tiles of {} pixels, the vision tower "
-                    "takes {}",
-                    images.tile_size(), config.vision.image_size));
+void write_tokens(const PreparedItem& item, int64_t first, PackedBatch& batch) {
+  const int64_t count = item.num_tokens();
+  std::copy(item.input_ids.begin(), item.input_ids.end(),
+            batch.input_ids.data_ptr<int64_t>() + first);
+  const int64_t axes = batch.position_ids.dim() == 2 ? batch.position_ids.size(0) : 1;
+  const int64_t total = batch.input_ids.size(0);
+  auto* positions = batch.position_ids.data_ptr<int64_t>();
+  E5V_ASSERT(item.position_ids.empty() ||
+             static_cast<int64_t>(item.position_ids.size()) == axes * count);
+  for (int64_t axis = 0; axis < axes; ++axis) {
+    for (int64_t p = 0; p < count; ++p) {
+      positions[axis * total + first + p] =
+          item.position_ids.empty() ? p : item.position_ids[static_cast<size_t>(axis * count + p)];
+    }
   }
-  std::vector<std::pair<int64_t, int64_t>> pinpoints;
-  for (const ImageSize& size : images.image_grid_pinpoints) {
-    pinpoints.emplace_back(size.height, size.width);
+}
+
+/// Axes of the positions of items that have any.
+int64_t num_axes(std::span<const PreparedItem> items) {
+  for (const PreparedItem& item : items) {
+    if (!item.position_ids.empty()) {
+      return static_cast<int64_t>(item.position_ids.size()) / item.num_tokens();
+    }
   }
-  if (pinpoints != config.image_grid_pinpoints) {
-    throw ConfigError("'image_grid_pinpoints' of the image processor and of config.json differ");
-  }
+  return 1;
 }
 
 }  // namespace
 
-ChatTemplate detect_chat_template(const LlavaConfig& config, const Tokenizer& tokenizer) {
-  if (tokenizer.token_to_id("<|start_header_id|>")) return ChatTemplate::kLlama3;
-  if (config.text.model_type == "mistral") return ChatTemplate::kMistral;
-  if (tokenizer.token_to_id("<|assistant|>")) return ChatTemplate::kPhi3;
-  if (config.text.model_type == "llama") return ChatTemplate::kVicuna;
-  return ChatTemplate::kPlain;
-}
-
-ItemPreparer::ItemPreparer(const std::filesystem::path& model_dir, const LlavaConfig& config,
-                           ImageProcessing rule)
-    : config_(config),
+ItemPreparer::ItemPreparer(const std::filesystem::path& model_dir, ImageProcessing rule)
+    : architecture_(load_architecture(model_dir)),
       tokenizer_(Tokenizer::load(model_dir)),
-      chat_template_(detect_chat_template(config, tokenizer_)),
-      image_token_(tokenizer_.special_token_ids().image.value_or(config.image_token_index)) {
+      chat_template_(architecture_->chat_template(tokenizer_)),
+      image_token_(architecture_->image_token_id(tokenizer_)) {
   try {
-    image_processor_ = ImageProcessor::load(model_dir, rule);
-    require_matching(*image_processor_, config_);
+    picture_rules_ = architecture_->load_picture_rules(model_dir, rule);
   } catch (const Error& error) {  // a model without pictures still embeds texts
-    image_processor_.reset();
-    image_processor_error_ = error.what();
+    picture_rules_error_ = error.what();
   }
 }
 
-const ImageProcessor& ItemPreparer::image_processor() const {
-  if (!image_processor_) {
-    throw ConfigError("this model cannot take pictures: " + image_processor_error_);
+const PictureRules& ItemPreparer::picture_rules() const {
+  if (!picture_rules_) {
+    throw ConfigError("this model cannot take pictures: " + picture_rules_error_);
   }
-  return *image_processor_;
+  return *picture_rules_;
 }
 
 std::string ItemPreparer::choose_prompt(const Item& item, const PrepareOptions& options) const {
@@ -102,7 +100,7 @@ std::vector<int64_t> ItemPreparer::tokenize(const Item& item, const std::string&
   };
   if (!item.text) return encode(std::nullopt);
   std::vector<int64_t> ids = encode(*item.text);
-  const auto limit = static_cast<size_t>(config_.text.max_position_embeddings);
+  const auto limit = static_cast<size_t>(architecture_->text().max_position_embeddings);
   if (!options.truncate || ids.size() <= limit) return ids;
 
   // The prompt's end must stay, so the text is cut: to the longest prefix whose prompt fits.
@@ -122,11 +120,11 @@ std::vector<int64_t> ItemPreparer::tokenize(const Item& item, const std::string&
 }
 
 void ItemPreparer::check_length(const PreparedItem& item) const {
-  if (item.num_tokens() > config_.text.max_position_embeddings) {
+  if (item.num_tokens() > architecture_->text().max_position_embeddings) {
     throw InputError(
         fmt::format("{} tokens are more than the model's {}; shorten the text, or let "
                     "it be cut (--truncate)",
-                    item.num_tokens(), config_.text.max_position_embeddings));
+                    item.num_tokens(), architecture_->text().max_position_embeddings));
   }
 }
 
@@ -143,64 +141,54 @@ PreparedItem ItemPreparer::prepare(const Item& item, const PrepareOptions& optio
         fmt::format("the prompt holds {} image tokens for {} images", places, item.images.size()));
   }
   PreparedItem prepared;
-  std::vector<int64_t> feature_counts;
   for (const ImageSource& source : item.images) {
-    const ImageProcessor& processor = image_processor();
-    prepared.tiles.push_back(processor.tiles(load_source(source, item.id, options.decode)));
-    std::optional<AnyresLayout> layout;
-    if (processor.is_anyres()) {
-      layout = processor.layout(prepared.tiles.back().original, config_.vision.patch_size);
-    }
-    prepared.layouts.push_back(layout);
-    feature_counts.push_back(num_image_tokens({.layout = layout}, config_));
+    prepared.pictures.push_back(
+        picture_rules().prepare(load_source(source, item.id, options.decode)));
   }
-  size_t image = 0;
+  size_t picture = 0;
   for (const int64_t id : ids) {
-    if (id == image_token_) {
-      prepared.input_ids.insert(prepared.input_ids.end(),
-                                static_cast<size_t>(feature_counts[image++]), kImageFeature);
-    } else {
+    if (id != image_token_) {
       prepared.input_ids.push_back(id);
+      continue;
     }
+    const std::vector<int64_t> tokens = picture_rules().tokens(prepared.pictures[picture++]);
+    prepared.input_ids.insert(prepared.input_ids.end(), tokens.begin(), tokens.end());
   }
   check_length(prepared);
+  prepared.position_ids = architecture_->position_ids(prepared.input_ids, prepared.pictures);
   return prepared;
 }
 
-PackedBatch collate(std::span<const PreparedItem> items, const ImageProcessor* image_processor) {
-  int64_t num_tokens = 0, num_tiles = 0, tile_size = 0;
+PackedBatch ItemPreparer::collate(std::span<const PreparedItem> items) const {
+  int64_t num_tokens = 0, num_rows = 0;
   for (const PreparedItem& item : items) {
     num_tokens += item.num_tokens();
-    for (const ImageTiles& tiles : item.tiles) {
-      num_tiles += tiles.num_tiles;
-      tile_size = tiles.tile_size;
-    }
+    for (const PreparedPicture& picture : item.pictures) num_rows += picture.num_rows;
   }
+  const int64_t axes = num_axes(items);
   PackedBatch batch;
   batch.input_ids = at::empty({num_tokens}, at::kLong);
-  batch.position_ids = at::empty({num_tokens}, at::kLong);
+  batch.position_ids =
+      axes == 1 ? at::empty({num_tokens}, at::kLong) : at::empty({axes, num_tokens}, at::kLong);
   batch.cu_seqlens = at::zeros({static_cast<int64_t>(items.size()) + 1}, at::kInt);
-  if (num_tiles > 0) batch.pixel_values = at::empty({num_tiles, 3, tile_size, tile_size});
+  if (num_rows > 0) {
+    std::vector<int64_t> shape = picture_rules().row_shape();
+    shape.insert(shape.begin(), num_rows);
+    batch.pixel_values = at::empty(shape);
+  }
 
-  int64_t token = 0, tile = 0;
+  int64_t token = 0, row = 0;
   for (size_t i = 0; i < items.size(); ++i) {
-    const PreparedItem& item = items[i];
-    std::copy(item.input_ids.begin(), item.input_ids.end(),
-              batch.input_ids.data_ptr<int64_t>() + token);
-    for (int64_t p = 0; p < item.num_tokens(); ++p) {
-      batch.position_ids.data_ptr<int64_t>()[token + p] = p;
-    }
-    token += item.num_tokens();
+    write_tokens(items[i], token, batch);
+    token += items[i].num_tokens();
     batch.cu_seqlens.data_ptr<int32_t>()[i + 1] = static_cast<int32_t>(token);
-    for (size_t k = 0; k < item.tiles.size(); ++k) {
-      E5V_ASSERT(image_processor != nullptr);
-      const ImageTiles& tiles = item.tiles[k];
-      const at::Tensor place = batch.pixel_values.narrow(0, tile, tiles.num_tiles);
-      image_processor->write_pixel_values(
-          tiles, {place.data_ptr<float>(), static_cast<size_t>(place.numel())});
+    for (const PreparedPicture& picture : items[i].pictures) {
+      const at::Tensor place = batch.pixel_values.narrow(0, row, picture.num_rows);
+      picture_rules().write_pixel_values(
+          picture, {place.data_ptr<float>(), static_cast<size_t>(place.numel())});
       batch.images.push_back(
-          {.first_tile = tile, .num_tiles = tiles.num_tiles, .layout = item.layouts[k]});
-      tile += tiles.num_tiles;
+          {.first_row = row, .num_rows = picture.num_rows, .layout = picture.layout});
+      row += picture.num_rows;
     }
   }
   return batch;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,9 +10,9 @@
 #include <vector>
 
 #include "e5v/image/decode.h"
-#include "e5v/image/image_processor.h"
-#include "e5v/model/config.h"
+#include "e5v/model/architecture.h"
 #include "e5v/model/packed_batch.h"
+#include "e5v/model/picture_rules.h"
 #include "e5v/text/prompts.h"
 #include "e5v/text/tokenizer.h"
 
@@ -47,14 +48,12 @@ struct PrepareOptions {
 struct PreparedItem {
   /// Token ids; kImageFeature at each position of an image feature.
   std::vector<int64_t> input_ids;
-  std::vector<ImageTiles> tiles;                     ///< of each picture
-  std::vector<std::optional<AnyresLayout>> layouts;  ///< of each picture; see ImageSpan
+  /// [axes][tokens], as Architecture::position_ids has them; empty = 0, 1, 2 ….
+  std::vector<int64_t> position_ids;
+  std::vector<PreparedPicture> pictures;
 
   int64_t num_tokens() const { return static_cast<int64_t>(input_ids.size()); }
 };
-
-/// The id that stands for an image feature in PreparedItem and PackedBatch.
-inline constexpr int64_t kImageFeature = -1;
 
 /// Turns items into what the model takes: prompt, tokens, tiles. The one way from a user's item to
 /// the model; training, evaluation, search and serving use it too.
@@ -62,10 +61,11 @@ inline constexpr int64_t kImageFeature = -1;
 /// Immutable; `prepare` is thread-safe.
 class ItemPreparer {
  public:
-  /// `model_dir` holds tokenizer.json and preprocessor_config.json. Throws FileError, FormatError
-  /// or ConfigError. The image processor is only looked for when the first picture needs it.
-  ItemPreparer(const std::filesystem::path& model_dir, const LlavaConfig& config,
-               ImageProcessing rule = ImageProcessing::kCurrent);
+  /// `model_dir` holds config.json, tokenizer.json and, for pictures, preprocessor_config.json.
+  /// Throws FileError, FormatError or ConfigError; what is wrong with the last file only when a
+  /// picture needs it.
+  explicit ItemPreparer(const std::filesystem::path& model_dir,
+                        ImageProcessing rule = ImageProcessing::kCurrent);
 
   /// Throws InputError (empty item, text too long, `<image>` out of place), FileError or
   /// FormatError (pictures), ConfigError (unknown task).
@@ -76,26 +76,24 @@ class ItemPreparer {
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   ChatTemplate chat_template() const { return chat_template_; }
+  const Architecture& architecture() const { return *architecture_; }
   /// Throws the error met when the folder's image processor was read, if it has no valid one.
-  const ImageProcessor& image_processor() const;
+  const PictureRules& picture_rules() const;
+
+  /// Puts prepared items end to end, in their order.
+  PackedBatch collate(std::span<const PreparedItem> items) const;
 
  private:
   std::vector<int64_t> tokenize(const Item& item, const std::string& prompt,
                                 const PrepareOptions& options) const;
   void check_length(const PreparedItem& item) const;
 
-  LlavaConfig config_;
+  std::shared_ptr<const Architecture> architecture_;
   Tokenizer tokenizer_;
   ChatTemplate chat_template_;
-  std::optional<ImageProcessor> image_processor_;
-  std::string image_processor_error_;
+  std::unique_ptr<const PictureRules> picture_rules_;
+  std::string picture_rules_error_;
   int64_t image_token_ = 0;
 };
-
-/// The chat template of a backbone, told by its tokens and `model_type`.
-ChatTemplate detect_chat_template(const LlavaConfig& config, const Tokenizer& tokenizer);
-
-/// Puts prepared items end to end, in their order.
-PackedBatch collate(std::span<const PreparedItem> items, const ImageProcessor* image_processor);
 
 }  // namespace e5v

@@ -5,21 +5,22 @@
 #include <algorithm>
 
 #include "e5v/base/error.h"
-#include "e5v/model/checkpoint_keys.h"
+#include "e5v/families/registry.h"
 #include "e5v/model/stored_tensor.h"
 
 namespace e5v {
 namespace {
 
 std::string find_head(const Checkpoint& checkpoint, const std::filesystem::path& model_dir) {
+  const auto architecture = load_architecture(model_dir);
+  const WeightNames& names = architecture->weight_names();
   // A head that shares the embedding table is not stored again.
-  for (const char* wanted :
-       {"language_model.lm_head.weight", "language_model.model.embed_tokens.weight"}) {
+  for (const std::string& wanted : {names.lm_head, names.embed_tokens}) {
     for (const std::string& name : checkpoint.names()) {
-      if (canonical_key(name) == wanted && checkpoint.find(name)->shape.size() == 2) return name;
+      if (names.canonical(name) == wanted && checkpoint.find(name)->shape.size() == 2) return name;
     }
   }
-  throw FormatError(model_dir.native(), "has no head, expected 'language_model.lm_head.weight'");
+  throw FormatError(model_dir.native(), fmt::format("has no head, expected '{}'", names.lm_head));
 }
 
 }  // namespace

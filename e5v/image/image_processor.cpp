@@ -194,14 +194,17 @@ ImageTiles ImageProcessor::tiles(const Image& image) const {
 }
 
 void ImageProcessor::write_pixel_values(const ImageTiles& tiles, std::span<float> out) const {
-  const size_t plane = static_cast<size_t>(tiles.tile_size * tiles.tile_size);
-  E5V_ASSERT(tiles.rgb.size() == static_cast<size_t>(tiles.num_tiles) * plane * 3);
-  E5V_ASSERT(out.size() >= tiles.rgb.size());
-  const uint8_t* rgb = tiles.rgb.data();
-  float* planes = out.data();
-  for (int64_t tile = 0; tile < tiles.num_tiles; ++tile, planes += 3 * plane) {
-    for (size_t i = 0; i < plane; ++i, rgb += 3) {
-      for (size_t c = 0; c < 3; ++c) planes[c * plane + i] = pixel_value_of_byte_[c][rgb[c]];
+  E5V_ASSERT(tiles.tile_size == config_.tile_size());
+  write_pixel_values(tiles.rgb, out);
+}
+
+void ImageProcessor::write_pixel_values(std::span<const uint8_t> rgb, std::span<float> out) const {
+  const auto plane = static_cast<size_t>(config_.tile_size() * config_.tile_size());
+  E5V_ASSERT(rgb.size() % (3 * plane) == 0 && out.size() >= rgb.size());
+  const uint8_t* byte = rgb.data();
+  for (float* planes = out.data(); byte != rgb.data() + rgb.size(); planes += 3 * plane) {
+    for (size_t i = 0; i < plane; ++i, byte += 3) {
+      for (size_t c = 0; c < 3; ++c) planes[c * plane + i] = pixel_value_of_byte_[c][byte[c]];
     }
   }
 }

@@ -50,6 +50,8 @@ class ImageProcessor {
   /// float32 pixel_values [n, 3, S, S] of `tiles`, written to `out`, which has room for
   /// n * 3 * S * S values.
   void write_pixel_values(const ImageTiles& tiles, std::span<float> out) const;
+  /// The same of the tiles' bytes alone, [n, S, S, 3].
+  void write_pixel_values(std::span<const uint8_t> rgb, std::span<float> out) const;
   std::vector<float> pixel_values(const ImageTiles& tiles) const;
 
   /// How a picture's features become tokens. Only for an is_anyres() processor; `patch_size` is the

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include "e5v/base/error.h"
-#include "e5v/model/checkpoint_keys.h"
 #include "e5v/nn/linear.h"
 
 namespace e5v {
@@ -40,9 +39,12 @@ std::string CheckpointReport::summary(size_t max_names) const {
   return text;
 }
 
-CheckpointMatcher::CheckpointMatcher(const Checkpoint& checkpoint, std::optional<Precision> stored)
-    : checkpoint_(checkpoint), stored_(stored) {
-  for (const std::string& name : checkpoint.names()) unclaimed_.emplace(canonical_key(name), name);
+CheckpointMatcher::CheckpointMatcher(const Checkpoint& checkpoint, const WeightNames& names,
+                                     std::optional<Precision> stored)
+    : checkpoint_(checkpoint), names_(names), stored_(stored) {
+  for (const std::string& name : checkpoint.names()) {
+    unclaimed_.emplace(names.canonical(name), name);
+  }
 }
 
 void CheckpointMatcher::tensor(const std::string& name, at::Tensor&, at::IntArrayRef shape) {
@@ -52,8 +54,8 @@ void CheckpointMatcher::tensor(const std::string& name, at::Tensor&, at::IntArra
 void CheckpointMatcher::linear(const std::string& name, Linear& linear) {
   std::vector<FormTensor> rounded;
   if (stored_) {
-    rounded =
-        form_tensors(weight_form(name, *stored_), linear.out_features(), linear.in_features());
+    rounded = form_tensors(weight_form(names_, name, *stored_), linear.out_features(),
+                           linear.in_features());
   }
   if (rounded.empty()) expect(name + ".weight", linear.checkpoint_shape());
   for (const FormTensor& tensor : rounded) expect(name + ".weight" + tensor.suffix, tensor.shape);

@@ -7,6 +7,7 @@
 
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/model/precision.h"
+#include "e5v/model/weight_names.h"
 #include "e5v/nn/parameter_visitor.h"
 
 namespace e5v {
@@ -31,12 +32,14 @@ struct CheckpointReport {
 /// precision of a quantised checkpoint, whose weights consist of several tensors each.
 template <class Model>
 CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint,
+                                         const WeightNames& names,
                                          std::optional<Precision> stored = std::nullopt);
 
 /// The visitor behind compare_with_checkpoint.
 class CheckpointMatcher final : public ParameterVisitor {
  public:
-  explicit CheckpointMatcher(const Checkpoint& checkpoint,
+  /// `checkpoint` and `names` must outlive it.
+  explicit CheckpointMatcher(const Checkpoint& checkpoint, const WeightNames& names,
                              std::optional<Precision> stored = std::nullopt);
   void tensor(const std::string& name, at::Tensor& value, at::IntArrayRef shape) override;
   void linear(const std::string& name, Linear& linear) override;
@@ -47,6 +50,7 @@ class CheckpointMatcher final : public ParameterVisitor {
   void expect(const std::string& name, at::IntArrayRef shape);
 
   const Checkpoint& checkpoint_;
+  const WeightNames& names_;
   std::optional<Precision> stored_;
   std::map<std::string, std::string> unclaimed_;  // canonical -> stored name
   std::vector<std::string> unused_;
@@ -55,8 +59,9 @@ class CheckpointMatcher final : public ParameterVisitor {
 
 template <class Model>
 CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpoint,
+                                         const WeightNames& names,
                                          std::optional<Precision> stored) {
-  CheckpointMatcher matcher(checkpoint, stored);
+  CheckpointMatcher matcher(checkpoint, names, stored);
   model.visit_parameters(matcher);
   return matcher.report();
 }

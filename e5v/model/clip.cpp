@@ -7,16 +7,7 @@
 namespace e5v {
 namespace {
 
-/// All of the tower's layers, class token kept.
-LlavaConfig whole_tower(const VisionConfig& vision) {
-  LlavaConfig config;
-  config.vision = vision;
-  config.vision_feature_layer = -1;
-  config.keep_class_token = true;
-  return config;
-}
-
-ClipLayerConfig text_layer(const ClipTextConfig& text) {
+EncoderLayerConfig text_layer(const ClipTextConfig& text) {
   return {.hidden_size = text.hidden_size,
           .intermediate_size = text.intermediate_size,
           .num_attention_heads = text.num_attention_heads,
@@ -42,7 +33,8 @@ ClipTextBatch ClipTextBatch::of(const std::vector<std::vector<int64_t>>& texts) 
 Clip::Clip(const ClipConfig& config)
     : config_(config),
       final_layer_norm_(config.text.hidden_size, config.text.layer_norm_eps),
-      vision_tower_(whole_tower(config.vision)),
+      vision_tower_(make_vision_tower(config.vision, {.num_layers = config.vision.num_hidden_layers,
+                                                      .keep_class_token = true})),
       post_layernorm_(config.vision.hidden_size, config.vision.layer_norm_eps),
       text_projection_(config.text.hidden_size, config.projection_dim, /*has_bias=*/false),
       visual_projection_(config.vision.hidden_size, config.projection_dim, false) {
@@ -60,7 +52,7 @@ void Clip::visit_parameters(ParameterVisitor& visitor) {
   visitor.unused(visitor.full_name("text_model.embeddings.position_ids"));
   visitor.modules("text_model.encoder.layers", text_layers_);
   visitor.module("text_model.final_layer_norm", final_layer_norm_);
-  visitor.module("vision_model", vision_tower_);
+  visitor.module("vision_model", *vision_tower_);
   visitor.module("vision_model.post_layernorm", post_layernorm_);
   visitor.linear(visitor.full_name("text_projection"), text_projection_);
   visitor.linear(visitor.full_name("visual_projection"), visual_projection_);
@@ -118,7 +110,7 @@ at::Tensor Clip::end_token_index(const ClipTextBatch& batch) const {
 
 at::Tensor Clip::encode_text(const ClipTextBatch& batch) const {
   at::Tensor x = embed_text(batch);  // [T, D]
-  for (const ClipEncoderLayer& layer : text_layers_) {
+  for (const EncoderLayer& layer : text_layers_) {
     x = layer.forward(x, batch.cu_seqlens, compute_dtype_);
   }
   x = x.index_select(0, end_token_index(batch));  // [B, D]
@@ -126,15 +118,27 @@ at::Tensor Clip::encode_text(const ClipTextBatch& batch) const {
 }
 
 at::Tensor Clip::encode_images(const at::Tensor& pixel_values) const {
-  const at::Tensor states = vision_tower_.forward(pixel_values.to(device_), compute_dtype_);
+  const at::Tensor states = vision_tower_->forward(pixel_values.to(device_), compute_dtype_);
   const at::Tensor class_token = states.select(1, 0).contiguous();  // [N, vision D]
   return visual_projection_.forward(post_layernorm_.forward(class_token, compute_dtype_));
+}
+
+const WeightNames& clip_weight_names() {
+  static const WeightNames names = [] {
+    WeightNames clip;
+    clip.parts = {{"text_model.", PartKind::kTextTower, "text tower"},
+                  {"text_projection.", PartKind::kTextTower, "text projection"},
+                  {"vision_model.", PartKind::kVisionTower, "vision tower"},
+                  {"visual_projection.", PartKind::kVisionTower, "visual projection"}};
+    return clip;
+  }();
+  return names;
 }
 
 std::unique_ptr<Clip> load_clip(const std::filesystem::path& model_dir,
                                 const LoadOptions& options) {
   auto clip = std::make_unique<Clip>(ClipConfig::load(model_dir));
-  const Precision precision = load_parameters(*clip, model_dir, options);
+  const Precision precision = load_parameters(*clip, clip_weight_names(), model_dir, options);
   clip->set_compute_dtype(compute_dtype(precision));
   clip->set_device(options.device);
   return clip;

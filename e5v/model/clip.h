@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "e5v/model/clip_config.h"
-#include "e5v/model/clip_encoder_layer.h"
-#include "e5v/model/load_model.h"
+#include "e5v/model/encoder_layer.h"
+#include "e5v/model/load_parameters.h"
 #include "e5v/model/vision_tower.h"
+#include "e5v/model/weight_names.h"
 
 namespace e5v {
 
@@ -70,13 +71,16 @@ class Clip {
   at::Device device_ = at::kCPU;
   at::Tensor token_embedding_;     // [vocab_size, D]
   at::Tensor position_embedding_;  // [max_position_embeddings, D]
-  std::vector<ClipEncoderLayer> text_layers_;
+  std::vector<EncoderLayer> text_layers_;
   LayerNorm final_layer_norm_;
-  VisionTower vision_tower_;
+  std::unique_ptr<VisionTower> vision_tower_;
   LayerNorm post_layernorm_;
   Linear text_projection_, visual_projection_;
   at::Tensor logit_scale_;
 };
+
+/// What checkpoints of CLIP call its weights.
+const WeightNames& clip_weight_names();
 
 /// Loads a CLIP folder (config.json and safetensors; an adapter is not supported). Throws as
 /// load_model.

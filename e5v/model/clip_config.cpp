@@ -1,33 +1,15 @@
 #include "e5v/model/clip_config.h"
 
-#include <initializer_list>
-#include <utility>
+#include "e5v/model/config_fields.h"
 
 namespace e5v {
 namespace {
-
-constexpr int64_t kMaxSize = int64_t{1} << 28;  // beyond is a broken file, not a model
-
-void require_sizes(std::initializer_list<std::pair<const char*, int64_t>> sizes) {
-  for (const auto& [name, value] : sizes) {
-    if (value < 1 || value > kMaxSize) {
-      throw ConfigError(fmt::format("'{}' is {}, expected 1 to {}", name, value, kMaxSize));
-    }
-  }
-}
 
 /// A tower's config, also from the `…_config_dict` that old checkpoints repeat it in.
 Json tower_config(const Json& json, const std::string& key) {
   const auto newest = find_field<Json>(json, key);
   if (newest && !newest->empty()) return *newest;
   return find_field<Json>(json, key + "_dict").value_or(Json::object());
-}
-
-template <class Config>
-Config named(const std::string& part, const Json& json) try {
-  return Config::from_json(json);
-} catch (const ConfigError& error) {
-  throw ConfigError(fmt::format("{}: {}", part, error.what()));
 }
 
 }  // namespace
@@ -75,21 +57,15 @@ ClipConfig ClipConfig::from_json(const Json& json) {
         fmt::format("model_type '{}' is not CLIP's, expected clip", printable(model_type)));
   }
   ClipConfig config;
-  config.text = named<ClipTextConfig>("text_config", tower_config(json, "text_config"));
-  config.vision = named<VisionConfig>("vision_config", tower_config(json, "vision_config"));
+  config.text = named_config<ClipTextConfig>("text_config", tower_config(json, "text_config"));
+  config.vision = named_config<VisionConfig>("vision_config", tower_config(json, "vision_config"));
   config.projection_dim = field_or(json, "projection_dim", config.projection_dim);
   config.validate();
   return config;
 }
 
 ClipConfig ClipConfig::load(const std::filesystem::path& model_dir) {
-  const std::filesystem::path path = model_dir / "config.json";
-  const Json json = read_json(path);
-  try {
-    return from_json(json);
-  } catch (const ConfigError& error) {
-    throw ConfigError(fmt::format("{}: {}", printable(path.native(), 4096), error.what()));
-  }
+  return read_config(model_dir, &ClipConfig::from_json);
 }
 
 void ClipConfig::validate() const { require_sizes({{"projection_dim", projection_dim}}); }

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "e5v/base/json.h"
-#include "e5v/model/config.h"
+#include "e5v/model/vision_config.h"
 
 namespace e5v {
 

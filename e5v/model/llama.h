@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "e5v/model/config.h"
+#include "e5v/model/text_config.h"
 #include "e5v/nn/gated_mlp.h"
 #include "e5v/nn/norm.h"
 

@@ -6,7 +6,6 @@
 
 #include "e5v/base/json.h"
 #include "e5v/checkpoint/checkpoint.h"
-#include "e5v/model/checkpoint_keys.h"
 #include "e5v/model/stored_tensor.h"
 #include "e5v/nn/packed_weight.h"
 
@@ -64,7 +63,7 @@ at::Tensor LoraWeights::delta() const {
   return a.matmul(B, {}, at::kFloat).mul_(scale);
 }
 
-LoraAdapter LoraAdapter::load(const std::filesystem::path& adapter_dir) {
+LoraAdapter LoraAdapter::load(const std::filesystem::path& adapter_dir, const WeightNames& names) {
   const std::filesystem::path config_path = adapter_dir / "adapter_config.json";
   const Json config = read_json(config_path);
   const Checkpoint checkpoint = Checkpoint::open(adapter_dir / "adapter_model.safetensors");
@@ -78,7 +77,7 @@ LoraAdapter LoraAdapter::load(const std::filesystem::path& adapter_dir) {
         throw ConfigError(
             fmt::format("tensor '{}' is neither a lora_A nor a lora_B weight", printable(key)));
       }
-      LoraWeights& weights = adapter.weights_[canonical_adapter_module(split->first)];
+      LoraWeights& weights = adapter.weights_[names.canonical_adapter_module(split->first)];
       const at::Tensor value = copy_stored(*checkpoint.find(key), at::kFloat);
       (split->second == 'A' ? weights.A : weights.B) = value;
     }

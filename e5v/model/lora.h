@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "e5v/model/weight_names.h"
+
 namespace e5v {
 
 /// A low-rank update of one Linear: W + scale · B A (Hu et al. 2021).
@@ -24,7 +26,8 @@ class LoraAdapter {
  public:
   /// Throws FileError, FormatError or ConfigError; ConfigError for what is not a plain LoRA (DoRA,
   /// trained biases, modules_to_save …).
-  static LoraAdapter load(const std::filesystem::path& adapter_dir);
+  /// `names` are the model's, in which the adapter's modules are told apart.
+  static LoraAdapter load(const std::filesystem::path& adapter_dir, const WeightNames& names);
 
   const std::filesystem::path& path() const { return path_; }
 

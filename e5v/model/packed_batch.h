@@ -9,24 +9,34 @@
 
 namespace e5v {
 
-/// The tiles of one image of a packed batch, and how their features become tokens. Images come in
-/// the order of their places among the tokens.
+/// The id that stands for an image feature among token ids.
+inline constexpr int64_t kImageFeature = -1;
+
+/// How the features of one picture become tokens.
+struct ImageLayout {
+  /// Which features stay after unpadding, and where newlines go; nullopt: all features, in order.
+  std::optional<AnyresLayout> anyres;
+};
+
+/// The rows of one image of a packed batch. Images come in the order of their places among the
+/// tokens.
 struct ImageSpan {
-  int64_t first_tile = 0;  ///< row of pixel_values of its base tile
-  int64_t num_tiles = 0;   ///< base tile included
-  /// Which features stay after unpadding, and where newlines go; the model's own single-tile form
-  /// (LLaVA-1.5) has none: all features of the tile, in order.
-  std::optional<AnyresLayout> layout;
+  int64_t first_row = 0;  ///< of pixel_values
+  int64_t num_rows = 0;
+  ImageLayout layout;
 };
 
 /// The input of a model: sequences that lie end to end, without padding.
 ///
-/// T tokens in all, B sequences, N tiles of S x S pixels.
+/// T tokens in all, B sequences, N rows of pixels.
 struct PackedBatch {
-  at::Tensor input_ids;     ///< [T] int64; negative at the positions of image features
-  at::Tensor position_ids;  ///< [T] int64, from 0 in each sequence
+  at::Tensor input_ids;  ///< [T] int64; kImageFeature at the positions of image features
+  /// [T] int64, from 0 in each sequence, or [axes, T] for a family whose tokens have several
+  at::Tensor position_ids;
   at::Tensor cu_seqlens;  ///< [B + 1] int32, CPU: sequence b is [cu_seqlens[b], cu_seqlens[b + 1])
-  at::Tensor pixel_values;  ///< [N, 3, S, S] fp32, normalised; undefined without images
+  /// [N, …] fp32, normalised, as the vision tower takes them (tiles: [N, 3, S, S]); undefined
+  /// without images
+  at::Tensor pixel_values;
   std::vector<ImageSpan> images;
 
   int64_t num_sequences() const { return cu_seqlens.size(0) - 1; }

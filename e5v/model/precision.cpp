@@ -24,13 +24,6 @@ constexpr std::array kPrecisions = {
 /// lose, all others pass on. Of 22 layers with random weights they make three fifths of the error.
 constexpr int kExactLayers = 2;
 
-bool is_in_first_layers(std::string_view name) {
-  constexpr std::string_view kLayers = "language_model.model.layers.";
-  if (!name.starts_with(kLayers)) return false;
-  name.remove_prefix(kLayers.size());
-  return name.size() > 1 && name[1] == '.' && name[0] >= '0' && name[0] < '0' + kExactLayers;
-}
-
 }  // namespace
 
 std::optional<Precision> find_precision(std::string_view name) {
@@ -74,17 +67,18 @@ at::ScalarType compute_dtype(Precision precision) {
   }
 }
 
-WeightForm weight_form(std::string_view name, Precision precision) {
+WeightForm weight_form(const WeightNames& names, std::string_view name, Precision precision) {
   // The tower is a twentieth of a large model's weights, and pictures pass through it first: what
   // it loses nothing after it can mend.
-  const bool in_language_model = name.starts_with("language_model.");
+  const bool in_language_model = names.in_text_model(name);
+  const bool in_first_layers = names.text_layer(name).value_or(kExactLayers) < kExactLayers;
   switch (precision) {
     case Precision::kBFloat16:
       return WeightForm::kBFloat16;
     case Precision::kInt8:
-      return is_in_first_layers(name) ? WeightForm::kBFloat16 : WeightForm::kInt8;
+      return in_first_layers ? WeightForm::kBFloat16 : WeightForm::kInt8;
     case Precision::kInt4:
-      return in_language_model && !is_in_first_layers(name) ? WeightForm::kInt4 : WeightForm::kInt8;
+      return in_language_model && !in_first_layers ? WeightForm::kInt4 : WeightForm::kInt8;
     case Precision::kNf4:
       return in_language_model ? WeightForm::kNf4 : WeightForm::kBFloat16;
     default:

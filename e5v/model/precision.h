@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "e5v/model/weight_names.h"
 #include "e5v/nn/weight_form.h"
 
 namespace e5v {
@@ -39,6 +40,6 @@ at::ScalarType compute_dtype(Precision precision);
 
 /// How the weight of the Linear of that canonical name lies in memory, packed for inference;
 /// `precision` is neither kAuto nor kFloat16.
-WeightForm weight_form(std::string_view name, Precision precision);
+WeightForm weight_form(const WeightNames& names, std::string_view name, Precision precision);
 
 }  // namespace e5v

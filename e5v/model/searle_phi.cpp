@@ -44,7 +44,7 @@ std::unique_ptr<SearlePhi> load_searle_phi(const std::filesystem::path& path,
   auto phi = std::make_unique<SearlePhi>(projection_dim, hidden_size, text_hidden_size);
   LoadOptions loading = options;
   loading.precision = Precision::kFloat32;  // three layers: nothing to save
-  load_parameters(*phi, path, loading);
+  load_parameters(*phi, plain_weight_names(), path, loading);
   return phi;
 }
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "e5v/model/load_model.h"
+#include "e5v/model/load_parameters.h"
 #include "e5v/nn/linear.h"
 #include "e5v/nn/lora_linear.h"
 

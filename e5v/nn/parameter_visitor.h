@@ -39,7 +39,7 @@ class ParameterVisitor {
 
   /// Visits `module` with `name.` before each of its names.
   template <class Module>
-  void module(std::string_view name, Module& module) {
+  void module(std::string_view name, Module&& module) {
     const size_t size = prefix_.size();
     prefix_.append(name).push_back('.');
     module.visit_parameters(*this);

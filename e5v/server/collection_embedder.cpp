@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "e5v/embed/encoding.h"
+#include "e5v/families/registry.h"
 #include "e5v/index/model_fingerprint.h"
 
 namespace e5v {
@@ -21,7 +22,7 @@ std::string absolute_or_empty(const std::filesystem::path& path) {
 
 int64_t vector_size(const EmbedderOptions& options) {
   if (options.dimensions > 0) return options.dimensions;
-  return LlavaConfig::load(options.model).text.hidden_size;
+  return load_architecture(options.model)->text().hidden_size;
 }
 
 /// What vectors must have in common to be compared.

@@ -237,7 +237,7 @@ void ClipObjective::write_result(const std::filesystem::path& folder) const {
     at::Tensor scale = logit_scale_;
     scale.clamp_max_(kMaxLogitScale);
   }
-  write_trained_checkpoint(model_dir_, folder / "model", parameters_);
+  write_trained_checkpoint(model_dir_, clip_weight_names(), folder / "model", parameters_);
 }
 
 }  // namespace e5v

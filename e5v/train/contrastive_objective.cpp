@@ -41,9 +41,8 @@ ContrastiveObjective::ContrastiveObjective(
     : options_(options),
       ranks_(ranks),
       data_(files.data, files.on_bad_row, on_warning),
-      preparer_(files.model, LlavaConfig::load(files.model)),
+      preparer_(files.model),
       prompt_(preparer_, options),
-      image_processor_(data_.has_images() ? &preparer_.image_processor() : nullptr),
       model_(files.model, options, data_.has_images(), files.adapter) {
   if (!files.eval_data.empty()) {
     eval_data_.emplace(files.eval_data, files.on_bad_row);
@@ -97,7 +96,7 @@ ObjectiveResult ContrastiveObjective::add_gradients(const std::vector<uint32_t>&
   const auto encode = [&](int64_t i) {
     const TrainingRows& micro_batch = batch.micro_batches[static_cast<size_t>(i)];
     const TokenKeys keys = token_keys(micro_batch, static_cast<uint64_t>(options_.seed), step);
-    return model_.encode(micro_batch, image_processor_, &keys);
+    return model_.encode(pack_rows(micro_batch, preparer_), &keys);
   };
   const auto loss = [&](const at::Tensor& embeddings) {
     const SplitEmbeddings parts = split(embeddings, kinds);
@@ -134,7 +133,7 @@ Json ContrastiveObjective::evaluate() {
     const StepBatch batch = make_batch(*eval_data_, rows);
     std::vector<at::Tensor> embeddings;
     for (const TrainingRows& micro_batch : batch.micro_batches) {
-      embeddings.push_back(model_.encode(micro_batch, image_processor_, nullptr));
+      embeddings.push_back(model_.encode(pack_rows(micro_batch, preparer_), nullptr));
     }
     const SplitEmbeddings parts =
         split(ranks_.gather_rows(at::cat(embeddings)), ranks_.gather_rows(batch.kinds));
@@ -157,11 +156,10 @@ void ContrastiveObjective::add_costs(int64_t num_rows, TrainingCost& cost,
   const bool cached = options_.batch_size > options_.micro_batch_size * ranks_.size();
   const TrainingPasses passes{
       .forward = 1 + (cached ? 1 : 0) + (options_.gradient_checkpointing ? 1 : 0), .backward = 1};
-  cost.flops = text_flops(model_.config().text, cost.tokens, passes);
+  cost.flops = text_flops(model_.architecture().text(), cost.tokens, passes);
   if (data_.has_images()) return;
   const double texts_per_row = 2 + (data_.row(0).negatives.empty() ? 0 : 1);
-  picture_cost =
-      cost_with_pictures(model_.config(), preparer_, cost, num_rows, texts_per_row, passes);
+  picture_cost = cost_with_pictures(preparer_, cost, num_rows, texts_per_row, passes);
 }
 
 }  // namespace e5v

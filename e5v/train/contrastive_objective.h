@@ -58,7 +58,6 @@ class ContrastiveObjective final : public Objective {
   std::optional<TripletFile> eval_data_;
   ItemPreparer preparer_;
   TrainingPrompt prompt_;
-  const ImageProcessor* image_processor_;  // null: there are no pictures
   TrainingModel model_;
 };
 

@@ -155,10 +155,9 @@ LanguageObjective::LanguageObjective(const TrainFiles& files, const TrainOptions
     : options_(options),
       ranks_(ranks),
       data_(files.data, files.on_bad_row, on_warning),
-      preparer_(files.model, LlavaConfig::load(files.model)),
+      preparer_(files.model),
       chat_(options.chat_template == "auto" ? preparer_.chat_template()
                                             : find_chat_template(options.chat_template)),
-      image_processor_(data_.has_images() ? &preparer_.image_processor() : nullptr),
       model_(files.model, options, data_.has_images(), files.adapter, /*with_head=*/true) {
   if (files.eval_data.empty()) return;
   eval_data_.emplace(files.eval_data, files.on_bad_row);
@@ -181,7 +180,7 @@ std::vector<LanguageBatch> LanguageObjective::make_batches(
 }
 
 at::Tensor LanguageObjective::logits(const LanguageBatch& batch) const {
-  return model_.next_token_logits(collate(batch.items, image_processor_), tensor_of(batch.rows));
+  return model_.next_token_logits(preparer_.collate(batch.items), tensor_of(batch.rows));
 }
 
 ObjectiveResult LanguageObjective::add_gradients(const std::vector<uint32_t>& rows, int64_t) {
@@ -234,7 +233,7 @@ void LanguageObjective::add_costs(int64_t, TrainingCost& cost, std::optional<Tra
                                "language_model") != options_.trainable.end();
   const TrainingPasses passes{.forward = 1 + (options_.gradient_checkpointing ? 1 : 0),
                               .backward = moves ? 2 : 1};
-  cost.flops = text_flops(model_.config().text, cost.tokens, passes);
+  cost.flops = text_flops(model_.architecture().text(), cost.tokens, passes);
 }
 
 }  // namespace e5v

@@ -75,7 +75,6 @@ class LanguageObjective final : public Objective {
   std::optional<ConversationFile> eval_data_;
   ItemPreparer preparer_;
   ChatTemplate chat_;
-  const ImageProcessor* image_processor_;  // null: there are no pictures
   TrainingModel model_;
 };
 

@@ -16,13 +16,15 @@
 namespace e5v {
 namespace {
 
-constexpr std::string_view kLanguageModel = "language_model.";
-
 /// Wraps each target's storage.
 class LoraApplier final : public ParameterVisitor {
  public:
-  LoraApplier(const LoraOptions& options, uint64_t seed, const LoraAdapter* start)
-      : options_(options), start_(start), generator_(at::detail::createCPUGenerator(seed)) {
+  LoraApplier(const WeightNames& names, const LoraOptions& options, uint64_t seed,
+              const LoraAdapter* start)
+      : names_(names),
+        options_(options),
+        start_(start),
+        generator_(at::detail::createCPUGenerator(seed)) {
     result_.dropout = std::make_shared<KeyedDropout>(options.lora_dropout);
   }
 
@@ -31,7 +33,7 @@ class LoraApplier final : public ParameterVisitor {
   void linear(const std::string& name, Linear& linear) override {
     const std::string last = name.substr(name.find_last_of('.') + 1);
     const auto& targets = options_.target_modules;
-    const bool is_target = name.starts_with(kLanguageModel) &&
+    const bool is_target = names_.in_text_model(name) &&
                            std::find(targets.begin(), targets.end(), last) != targets.end();
     if (!is_target) return;
     LoraModules::Module module = start_ ? continued(name, linear) : fresh(name, linear);
@@ -100,11 +102,23 @@ class LoraApplier final : public ParameterVisitor {
     return {name, weights->A.clone(), weights->B.clone()};
   }
 
+  const WeightNames& names_;
   const LoraOptions& options_;
   const LoraAdapter* start_;
   at::Generator generator_;
   LoraModules result_;
 };
+
+/// A regular expression for what the language model's names begin with.
+std::string text_model_pattern(const WeightNames& names) {
+  const std::string prefix = names.prefixes_of(PartKind::kTextModel).at(0);
+  std::string pattern;
+  for (const char c : prefix) {
+    if (c == '.') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
 
 }  // namespace
 
@@ -118,17 +132,18 @@ std::vector<Parameter> LoraModules::parameters() const {
   return parameters;
 }
 
-LoraModules apply_lora(LlavaNext& model, const LoraOptions& options, uint64_t seed,
-                       const LoraAdapter* start) {
+LoraModules apply_lora(Model& model, const WeightNames& names, const LoraOptions& options,
+                       uint64_t seed, const LoraAdapter* start) {
   options.validate();
   const at::NoGradGuard no_grad;
-  LoraApplier applier(options, seed, start);
+  LoraApplier applier(names, options, seed, start);
   model.visit_parameters(applier);
   return applier.finish();
 }
 
 void write_adapter(const std::filesystem::path& folder, const LoraModules& modules,
-                   const LoraOptions& options, const std::string& base_model) {
+                   const WeightNames& names, const LoraOptions& options,
+                   const std::string& base_model) {
   std::map<std::string, at::Tensor> tensors;
   for (const Parameter& parameter : modules.parameters()) {
     tensors[parameter.name] = parameter.value;
@@ -145,7 +160,7 @@ void write_adapter(const std::filesystem::path& folder, const LoraModules& modul
                        {"peft_type", "LORA"},
                        {"r", options.lora_rank},
                        // A list would also match the vision tower's projections of the same names.
-                       {"target_modules", fmt::format("language_model\\..*\\.({})",
+                       {"target_modules", fmt::format("{}.*\\.({})", text_model_pattern(names),
                                                       fmt::join(options.target_modules, "|"))},
                        {"task_type", "FEATURE_EXTRACTION"},
                        {"use_dora", false},

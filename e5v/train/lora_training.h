@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "e5v/model/llava_next.h"
 #include "e5v/model/lora.h"
+#include "e5v/model/model.h"
 #include "e5v/nn/lora_linear.h"
 #include "e5v/train/train_options.h"
 
@@ -32,12 +32,13 @@ struct LoraModules {
 /// what it did; with `start`, both are that adapter's.
 /// Throws ConfigError if no Linear has such a name, or `start` was made for other modules or shapes
 /// (naming the first) or with another rank or scale than `options` say.
-LoraModules apply_lora(LlavaNext& model, const LoraOptions& options, uint64_t seed,
-                       const LoraAdapter* start = nullptr);
+LoraModules apply_lora(Model& model, const WeightNames& names, const LoraOptions& options,
+                       uint64_t seed, const LoraAdapter* start = nullptr);
 
 /// Writes `folder`/adapter_config.json and adapter_model.safetensors as PEFT does; `base_model` is
 /// the name of the model that they belong to. The folder must exist. Throws FileError.
 void write_adapter(const std::filesystem::path& folder, const LoraModules& modules,
-                   const LoraOptions& options, const std::string& base_model);
+                   const WeightNames& names, const LoraOptions& options,
+                   const std::string& base_model);
 
 }  // namespace e5v

@@ -11,7 +11,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/embed/embedder.h"
-#include "e5v/model/checkpoint_keys.h"
+#include "e5v/families/registry.h"
 #include "e5v/model/lora.h"
 #include "e5v/model/stored_precision.h"
 #include "e5v/train/rewrite_checkpoint.h"
@@ -29,10 +29,10 @@ std::string module_of(const std::string& canonical_name) {
 
 /// Before anything is written: every update must find its weight.
 void require_fitting(const LoraAdapter& adapter, const Checkpoint& checkpoint,
-                     const std::filesystem::path& model) {
+                     const WeightNames& names, const std::filesystem::path& model) {
   std::map<std::string, TensorView> weights;
   for (const std::string& name : checkpoint.names()) {
-    weights.emplace(module_of(canonical_key(name)), *checkpoint.find(name));
+    weights.emplace(module_of(names.canonical(name)), *checkpoint.find(name));
   }
   for (const std::string& module : adapter.modules()) {
     const auto fail = [&](const std::string& problem) {
@@ -50,9 +50,10 @@ void require_fitting(const LoraAdapter& adapter, const Checkpoint& checkpoint,
   }
 }
 
-bool is_float32(const Checkpoint& checkpoint, const LoraAdapter& adapter) {
+bool is_float32(const Checkpoint& checkpoint, const WeightNames& names,
+                const LoraAdapter& adapter) {
   for (const std::string& name : checkpoint.names()) {
-    const bool updated = adapter.find(module_of(canonical_key(name))) != nullptr;
+    const bool updated = adapter.find(module_of(names.canonical(name))) != nullptr;
     if (updated && checkpoint.find(name)->dtype != DType::F32) return false;
   }
   return true;
@@ -91,10 +92,12 @@ void merge_adapter(const MergeFiles& files, const ProgressCallback& progress) {
         "and quantised then",
         files.model.native()));
   }
-  const LoraAdapter adapter = LoraAdapter::load(files.adapter);
-  require_fitting(adapter, Checkpoint::open(files.model), files.model);
+  const auto architecture = load_architecture(files.model);
+  const WeightNames& names = architecture->weight_names();
+  const LoraAdapter adapter = LoraAdapter::load(files.adapter, names);
+  require_fitting(adapter, Checkpoint::open(files.model), names, files.model);
   rewrite_checkpoint(
-      files.model, files.output,
+      files.model, files.output, names,
       [&](const std::string& name, const at::Tensor& stored) -> std::optional<at::Tensor> {
         const LoraWeights* update = adapter.find(module_of(name));
         if (update == nullptr) return std::nullopt;
@@ -104,7 +107,10 @@ void merge_adapter(const MergeFiles& files, const ProgressCallback& progress) {
 }
 
 double check_merge(const MergeFiles& files) {
-  const bool exact = is_float32(Checkpoint::open(files.model), LoraAdapter::load(files.adapter));
+  const auto architecture = load_architecture(files.model);
+  const WeightNames& names = architecture->weight_names();
+  const bool exact =
+      is_float32(Checkpoint::open(files.model), names, LoraAdapter::load(files.adapter, names));
   const auto merged = embed(files.output, {});
   const auto unmerged = embed(files.model, files.adapter);
   double lowest = 1;

@@ -7,7 +7,6 @@
 #include "e5v/base/new_folder.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
-#include "e5v/model/checkpoint_keys.h"
 #include "e5v/model/model_folder.h"
 #include "e5v/model/stored_tensor.h"
 
@@ -26,7 +25,7 @@ std::vector<std::byte> to_bytes(const at::Tensor& value, DType dtype) {
 
 }  // namespace
 
-void rewrite_checkpoint(const fs::path& source, const fs::path& target,
+void rewrite_checkpoint(const fs::path& source, const fs::path& target, const WeightNames& names,
                         const TensorReplacement& replacement, const ProgressCallback& progress) {
   NewFolder folder(target, "a model");
   const at::NoGradGuard no_grad;
@@ -43,7 +42,7 @@ void rewrite_checkpoint(const fs::path& source, const fs::path& target,
     const TensorView view = *checkpoint.find(spec.name);
     std::optional<at::Tensor> changed;
     if (is_floating_point(view.dtype)) {
-      changed = replacement(canonical_key(spec.name), view_stored(view));
+      changed = replacement(names.canonical(spec.name), view_stored(view));
     }
     if (changed) {
       E5V_ASSERT(std::equal(spec.shape.begin(), spec.shape.end(), changed->sizes().begin(),

@@ -8,10 +8,11 @@
 #include <string>
 
 #include "e5v/base/progress.h"
+#include "e5v/model/weight_names.h"
 
 namespace e5v {
 
-/// The new value of the tensor with that canonical name (checkpoint_keys.h) and value, of the same
+/// The new value of the tensor with that canonical name (weight_names.h) and value, of the same
 /// shape, or nullopt to keep it to the byte.
 using TensorReplacement = std::function<std::optional<at::Tensor>(const std::string& canonical_name,
                                                                   const at::Tensor& stored)>;
@@ -21,7 +22,7 @@ using TensorReplacement = std::function<std::optional<at::Tensor>(const std::str
 /// are. `target` must not exist or be empty; weights appear in it only when all are written. Throws
 /// FileError, FormatError; ConfigError if `target` is taken.
 void rewrite_checkpoint(const std::filesystem::path& source, const std::filesystem::path& target,
-                        const TensorReplacement& replacement,
+                        const WeightNames& names, const TensorReplacement& replacement,
                         const ProgressCallback& progress = nullptr);
 
 }  // namespace e5v

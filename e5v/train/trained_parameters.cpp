@@ -87,15 +87,16 @@ void load_parameters_of(const std::vector<Parameter>& parameters,
   }
 }
 
-void write_trained_checkpoint(const std::filesystem::path& model_dir,
+void write_trained_checkpoint(const std::filesystem::path& model_dir, const WeightNames& names,
                               const std::filesystem::path& target,
                               const std::vector<Parameter>& parameters) {
   const auto trained = values_by_name(parameters);
-  rewrite_checkpoint(model_dir, target, [&](const std::string& name, const at::Tensor& stored) {
-    const auto found = trained.find(name);
-    return found == trained.end() ? std::optional<at::Tensor>()
-                                  : found->second.reshape(stored.sizes());
-  });
+  rewrite_checkpoint(model_dir, target, names,
+                     [&](const std::string& name, const at::Tensor& stored) {
+                       const auto found = trained.find(name);
+                       return found == trained.end() ? std::optional<at::Tensor>()
+                                                     : found->second.reshape(stored.sizes());
+                     });
 }
 
 }  // namespace e5v

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "e5v/model/weight_names.h"
 #include "e5v/nn/linear.h"
 #include "e5v/nn/parameter_visitor.h"
 #include "e5v/train/optimizer.h"
@@ -59,7 +60,7 @@ void load_parameters_of(const std::vector<Parameter>& parameters,
 
 /// Copies the checkpoint folder `model_dir` with `parameters` in place of the tensors of these
 /// names (rewrite_checkpoint.h). Throws FileError, FormatError, ConfigError.
-void write_trained_checkpoint(const std::filesystem::path& model_dir,
+void write_trained_checkpoint(const std::filesystem::path& model_dir, const WeightNames& names,
                               const std::filesystem::path& target,
                               const std::vector<Parameter>& parameters);
 

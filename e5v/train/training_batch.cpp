@@ -99,8 +99,8 @@ TrainingRows prepare_rows(const TripletFile& file, const std::vector<uint32_t>& 
   return rows;
 }
 
-PackedBatch pack_rows(const TrainingRows& rows, const ImageProcessor* image_processor) {
-  PackedBatch batch = collate(rows.items, image_processor);
+PackedBatch pack_rows(const TrainingRows& rows, const ItemPreparer& preparer) {
+  PackedBatch batch = preparer.collate(rows.items);
   if (rows.position_ids.empty()) return batch;
   std::vector<int64_t> positions;
   for (const auto& of_item : rows.position_ids) {

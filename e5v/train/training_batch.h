@@ -37,8 +37,8 @@ struct TrainingRows {
 TrainingRows prepare_rows(const TripletFile& file, const std::vector<uint32_t>& indices,
                           const TrainingPrompt& prompt);
 
-/// The items end to end. `image_processor` may be null where there are no pictures.
-PackedBatch pack_rows(const TrainingRows& rows, const ImageProcessor* image_processor);
+/// The items end to end.
+PackedBatch pack_rows(const TrainingRows& rows, const ItemPreparer& preparer);
 
 /// For dropout: a number for each token of the packed batch, and for the last of each sequence;
 /// int64, the same for the same seed, step, item and position.

@@ -21,10 +21,6 @@ double encoder_weights(int64_t num_layers, int64_t hidden_size, int64_t intermed
   return static_cast<double>(num_layers) * (4 * D * D + 2 * D * I);
 }
 
-double vision_weights(const LlavaConfig& c) {
-  return encoder_weights(c.num_vision_layers(), c.vision.hidden_size, c.vision.intermediate_size);
-}
-
 }  // namespace
 
 double text_flops(const TextConfig& config, int64_t tokens, const TrainingPasses& passes) {
@@ -44,8 +40,7 @@ double clip_flops(const ClipConfig& config, int64_t text_tokens, int64_t image_t
   return 2 * products * static_cast<double>(passes.forward + passes.backward);
 }
 
-std::optional<TrainingCost> cost_with_pictures(const LlavaConfig& config,
-                                               const ItemPreparer& preparer,
+std::optional<TrainingCost> cost_with_pictures(const ItemPreparer& preparer,
                                                const TrainingCost& text, int64_t num_pairs,
                                                double texts_per_pair,
                                                const TrainingPasses& passes) {
@@ -61,13 +56,12 @@ std::optional<TrainingCost> cost_with_pictures(const LlavaConfig& config,
   const double tokens_of_a_text = static_cast<double>(text.tokens) / (pairs * texts_per_pair);
   const double tokens = pairs * (static_cast<double>(prepared.num_tokens()) +
                                  tokens_of_a_text * (texts_per_pair - 1));
-  const auto num_tiles = static_cast<double>(prepared.tiles[0].num_tiles);
-  const auto patches = static_cast<double>(config.vision.num_patches() + 1);
-  const double tower = 2 * vision_weights(config) * patches * num_tiles * pairs *
-                       static_cast<double>(passes.forward);
+  const Architecture& architecture = preparer.architecture();
+  const double pictures = architecture.picture_flops(prepared.pictures[0].num_rows) * pairs *
+                          static_cast<double>(passes.forward);
   TrainingCost cost;
   cost.tokens = static_cast<int64_t>(tokens);
-  cost.flops = text_flops(config.text, cost.tokens, passes) + tower;
+  cost.flops = text_flops(architecture.text(), cost.tokens, passes) + pictures;
   cost.seconds = text.seconds * cost.flops / text.flops;
   return cost;
 }

@@ -5,7 +5,6 @@
 
 #include "e5v/embed/prepare.h"
 #include "e5v/model/clip_config.h"
-#include "e5v/model/config.h"
 
 namespace e5v {
 
@@ -32,8 +31,7 @@ double clip_flops(const ClipConfig& config, int64_t text_tokens, int64_t image_t
 /// What the same number of pairs would take with a 640x480 picture as each pair's anchor, in place
 /// of a text, at the speed (FLOP/s) that `text` was done with: the comparison of the paper's
 /// table 8. The tower is frozen and run once a pass. nullopt if the model takes no pictures.
-std::optional<TrainingCost> cost_with_pictures(const LlavaConfig& config,
-                                               const ItemPreparer& preparer,
+std::optional<TrainingCost> cost_with_pictures(const ItemPreparer& preparer,
                                                const TrainingCost& text, int64_t num_pairs,
                                                double texts_per_pair, const TrainingPasses& passes);
 

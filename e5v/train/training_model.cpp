@@ -1,12 +1,12 @@
 #include "e5v/train/training_model.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
-#include "e5v/model/checkpoint_keys.h"
-#include "e5v/model/load_model.h"
+#include "e5v/families/registry.h"
 #include "e5v/model/stored_tensor.h"
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/packed_weight.h"
@@ -15,39 +15,38 @@
 namespace e5v {
 namespace {
 
-bool is_in_part(const std::string& name, const std::string& part) {
-  if (part == "language_model") return name.starts_with("language_model.");
-  if (part == "projector") {
-    return name.starts_with("multi_modal_projector.") || name == "image_newline";
-  }
-  return part == "vision_tower" && name.starts_with("vision_tower.");
+/// What `trainable` calls a part.
+PartKind part_from_name(const std::string& name) {
+  if (name == "language_model") return PartKind::kTextModel;
+  return name == "projector" ? PartKind::kProjector : PartKind::kVisionTower;
 }
 
-bool is_trained(const std::string& name, const TrainOptions& options) {
-  for (const std::string& part : options.trainable) {
-    if (is_in_part(name, part)) return true;
-  }
-  return false;
+/// Whether the weight is trained in full.
+bool is_trained(const WeightNames& names, const std::string& name, const TrainOptions& options) {
+  if (options.trains_lora()) return false;
+  return std::any_of(
+      options.trainable.begin(), options.trainable.end(),
+      [&](const std::string& part) { return names.kind_of(name) == part_from_name(part); });
 }
-
-constexpr const char* kHead = "language_model.lm_head.weight";
 
 /// The head's weight of a checkpoint in any layout. Throws FormatError if there is none.
-at::Tensor load_head(const std::filesystem::path& model_dir, const LlavaConfig& config) {
+at::Tensor load_head(const std::filesystem::path& model_dir, const Architecture& architecture) {
   const Checkpoint checkpoint = Checkpoint::open(model_dir);
-  if (config.text.tie_word_embeddings) {
+  if (architecture.text().tie_word_embeddings) {
     throw ConfigError(fmt::format(
         "{}: 'tie_word_embeddings' is true, expected a language model with a head of its own",
         model_dir.native()));
   }
+  const WeightNames& names = architecture.weight_names();
+  const int64_t width = architecture.text().hidden_size;
   for (const std::string& name : checkpoint.names()) {
-    if (canonical_key(name) != kHead) continue;
+    if (names.canonical(name) != names.lm_head) continue;
     at::Tensor head = copy_stored(*checkpoint.find(name), at::kFloat);
-    if (head.dim() == 2 && head.size(1) == config.text.hidden_size) return head;
-    throw FormatError(model_dir.native(), fmt::format("tensor '{}' is not [vocabulary, {}]", name,
-                                                      config.text.hidden_size));
+    if (head.dim() == 2 && head.size(1) == width) return head;
+    throw FormatError(model_dir.native(),
+                      fmt::format("tensor '{}' is not [vocabulary, {}]", name, width));
   }
-  throw FormatError(model_dir.native(), fmt::format("there is no tensor '{}'", kHead));
+  throw FormatError(model_dir.native(), fmt::format("there is no tensor '{}'", names.lm_head));
 }
 
 Precision load_precision(BasePrecision precision) {
@@ -61,7 +60,8 @@ Precision load_precision(BasePrecision precision) {
 TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const TrainOptions& options,
                              bool with_pictures, const std::filesystem::path& adapter,
                              bool with_head)
-    : model_dir_(model_dir), options_(options) {
+    : model_dir_(model_dir), options_(options), architecture_(load_architecture(model_dir)) {
+  const WeightNames& names = architecture_->weight_names();
   for (const std::string& part : options.trainable) {
     if (!with_pictures && (part == "projector" || part == "vision_tower")) {
       throw ConfigError(
@@ -72,23 +72,22 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
   LoadOptions load;
   load.precision = load_precision(options.base_precision);
   load.pack = false;
-  if (!with_pictures) load.only = {"language_model."};
+  if (!with_pictures) load.only = names.prefixes_of(PartKind::kTextModel);
   load.make_storage = [&](const std::string& name,
                           const at::Tensor& weight) -> std::unique_ptr<LinearStorage> {
-    if (is_trained(name, options)) {
+    if (is_trained(names, name, options)) {
       return make_master_storage(weight);
     }
-    const bool in_language_model = name.starts_with("language_model.");
-    if (quantize && in_language_model) return std::make_unique<Nf4Storage>(weight);
+    if (quantize && names.in_text_model(name)) return std::make_unique<Nf4Storage>(weight);
     return nullptr;
   };
   model_ = load_model(model_dir, load);
-  if (with_head) head_ = load_head(model_dir, model_->config());
+  if (with_head) head_ = load_head(model_dir, *architecture_);
   model_->set_recompute_layers(options.gradient_checkpointing);
   if (options.trains_lora()) {
     std::optional<LoraAdapter> start;
-    if (!adapter.empty()) start = LoraAdapter::load(adapter);
-    lora_ = apply_lora(*model_, options.lora, static_cast<uint64_t>(options.seed),
+    if (!adapter.empty()) start = LoraAdapter::load(adapter, names);
+    lora_ = apply_lora(*model_, names, options.lora, static_cast<uint64_t>(options.seed),
                        start ? &*start : nullptr);
     parameters_ = lora_.parameters();
   } else {
@@ -96,17 +95,16 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
       throw ConfigError("--adapter is given, but 'trainable' is not lora; merge it first");
     }
     ParameterCollector collector(
-        [&](const std::string& name) { return is_trained(name, options); });
+        [&](const std::string& name) { return is_trained(names, name, options); });
     model_->visit_parameters(collector);
     parameters_ = std::move(collector.parameters);
-    if (with_head && is_trained(kHead, options)) {
-      parameters_.push_back({kHead, head_.requires_grad_()});
+    if (with_head && is_trained(names, names.lm_head, options)) {
+      parameters_.push_back({names.lm_head, head_.requires_grad_()});
     }
   }
 }
 
-at::Tensor TrainingModel::encode(const TrainingRows& rows, const ImageProcessor* image_processor,
-                                 const TokenKeys* dropout) const {
+at::Tensor TrainingModel::encode(const PackedBatch& batch, const TokenKeys* dropout) const {
   if (lora_.dropout) {
     if (dropout != nullptr) {
       lora_.dropout->begin(dropout->tokens, dropout->last);
@@ -114,7 +112,7 @@ at::Tensor TrainingModel::encode(const TrainingRows& rows, const ImageProcessor*
       lora_.dropout->end();
     }
   }
-  return model_->forward(pack_rows(rows, image_processor));
+  return model_->forward(batch);
 }
 
 at::Tensor TrainingModel::next_token_logits(const PackedBatch& batch,
@@ -133,7 +131,7 @@ int64_t TrainingModel::num_weight_bytes() const {
 
 void TrainingModel::save(const std::filesystem::path& folder) const {
   if (options_.trains_lora()) {
-    write_adapter(folder, lora_, options_.lora, model_dir_.string());
+    write_adapter(folder, lora_, architecture_->weight_names(), options_.lora, model_dir_.string());
     return;
   }
   save_parameters(folder / "trained.safetensors", parameters_);
@@ -146,10 +144,11 @@ void TrainingModel::load(const std::filesystem::path& folder) {
 
 void TrainingModel::write_result(const std::filesystem::path& folder) const {
   if (options_.trains_lora()) {
-    write_adapter(folder, lora_, options_.lora, model_dir_.string());
+    write_adapter(folder, lora_, architecture_->weight_names(), options_.lora, model_dir_.string());
     return;
   }
-  write_trained_checkpoint(model_dir_, folder / "model", parameters_);
+  write_trained_checkpoint(model_dir_, architecture_->weight_names(), folder / "model",
+                           parameters_);
 }
 
 }  // namespace e5v

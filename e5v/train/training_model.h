@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "e5v/base/log.h"
-#include "e5v/model/llava_next.h"
+#include "e5v/model/architecture.h"
 #include "e5v/train/lora_training.h"
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_batch.h"
@@ -29,12 +29,11 @@ class TrainingModel {
                 bool with_head = false);
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  const LlavaConfig& config() const { return model_->config(); }
+  const Architecture& architecture() const { return *architecture_; }
 
-  /// States of the items' last tokens, [items, D] fp32; differentiable. With `dropout` the updates
+  /// States of the sequences' last tokens, [B, D] fp32; differentiable. With `dropout` the updates
   /// drop what these keys say, else nothing.
-  at::Tensor encode(const TrainingRows& rows, const ImageProcessor* image_processor,
-                    const TokenKeys* dropout) const;
+  at::Tensor encode(const PackedBatch& batch, const TokenKeys* dropout) const;
 
   /// What the tokens at `rows` [R] int64 say comes next: [R, vocabulary] fp32; differentiable.
   /// Needs the head.
@@ -55,7 +54,8 @@ class TrainingModel {
  private:
   std::filesystem::path model_dir_;
   TrainOptions options_;
-  std::unique_ptr<LlavaNext> model_;
+  std::shared_ptr<const Architecture> architecture_;
+  std::unique_ptr<Model> model_;
   at::Tensor head_;  // [vocabulary, D] fp32; undefined without
   LoraModules lora_;
   std::vector<Parameter> parameters_;

@@ -88,7 +88,8 @@ TEST_F(EmbedderGoldenTest, TokensEqualTheReferences) {
     EXPECT_EQ(prepared.num_tokens(), expected["length"].get<int64_t>()) << found->id;
     // Without the features' places, what remains are the text's tokens.
     std::vector<int64_t> ids = expected["input_ids"], text;
-    const int64_t image_token = embedder_->config().image_token_index;
+    const int64_t image_token =
+        embedder_->architecture().image_token_id(embedder_->preparer().tokenizer());
     std::erase(ids, image_token);
     std::erase(prepared.input_ids, kImageFeature);
     EXPECT_EQ(prepared.input_ids, ids) << found->id;
@@ -144,7 +145,7 @@ TEST_F(EmbedderGoldenTest, ATextThatIsTooLongIsRefusedOrCutToTheLimit) {
   Item item;
   item.text = "";
   for (int i = 0; i < 4000; ++i) *item.text += "snöw dog ";
-  const int64_t limit = embedder_->config().text.max_position_embeddings;
+  const int64_t limit = embedder_->architecture().text().max_position_embeddings;
   try {
     embedder_->preparer().prepare(item, {});
     FAIL();

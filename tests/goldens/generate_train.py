@@ -141,7 +141,8 @@ def load_language_model():
     config = json.loads((MODEL / "config.json").read_text())
     model = build(config)
     weights = safetensors.torch.load_file(MODEL / "model.safetensors")
-    missing, unexpected = model.load_state_dict({memory_key(k): v for k, v in weights.items()}, strict=False)
+    keys = memory_keys(model)
+    missing, unexpected = model.load_state_dict({keys[k]: v for k, v in weights.items()}, strict=False)
     assert not unexpected and all("lm_head" in key for key in missing), (missing, unexpected)
     model.requires_grad_(False)
     return model.model.language_model

@@ -108,31 +108,27 @@ def build(config):
 # ---------------------------------------------------------------------------------- weights
 
 
-def memory_key(published):
-    """The key in the reference's state_dict() of a key of the published layout."""
-    for pattern, replacement in (
-        (r"^language_model\.lm_head\.", "lm_head."),
-        (r"^language_model\.model\.", "model.language_model."),
-        (r"^vision_tower\.vision_model\.", "model.vision_tower."),
-        (r"^(multi_modal_projector\.|image_newline$)", r"model.\1"),
-    ):
-        renamed = re.sub(pattern, replacement, published)
-        if renamed != published:
-            return renamed
-    raise KeyError(published)
-
-
 def published_key(memory):
+    """The key in the published layout of a key of the reference's state_dict()."""
+    # SigLIP's and CLIP's own names stand behind `vision_model.`, which CLIP has lost in memory; ViT has none.
+    tower = r"^model\.vision_tower\.(?:vision_model\.)?(?=embeddings\.(?:class|patch_embedding\.|position_embedding\.)|"
+    tower += r"encoder\.layers\.|pre_layrnorm|post_layernorm|head\.)"
     for pattern, replacement in (
         (r"^lm_head\.", "language_model.lm_head."),
         (r"^model\.language_model\.", "language_model.model."),
-        (r"^model\.vision_tower\.", "vision_tower.vision_model."),
+        (tower, "vision_tower.vision_model."),
+        (r"^model\.vision_tower\.", "vision_tower."),
         (r"^model\.(multi_modal_projector\.|image_newline$)", r"\1"),
     ):
         renamed = re.sub(pattern, replacement, memory)
         if renamed != memory:
             return renamed
     raise KeyError(memory)
+
+
+def memory_keys(model):
+    """{published key: key in state_dict()}"""
+    return {published_key(key): key for key in model.state_dict()}
 
 
 def published_shapes(model):
@@ -157,13 +153,13 @@ def random_weights(shapes, seed):
             values = 1.0 + 0.3 * values
         elif name.endswith("bias"):
             values = 0.2 * values
-        elif re.search(r"embed_tokens|class_embedding|position_embedding", name):
+        elif re.search(r"embed_tokens|class_embedding|cls_token|position_embedding", name):
             values = 0.1 * values
         elif "patch_embedding" in name:
             values = 0.1 * values / numpy.sqrt(fan_in)
         elif name == "image_newline":
             values = 0.5 * values
-        elif re.search(r"[qk]_proj", name):
+        elif re.search(r"[qk]_proj|attention\.(query|key)", name):
             values = 1.5 * values / numpy.sqrt(fan_in)
         elif "linear_1" in name:
             values = 2.0 * values / numpy.sqrt(fan_in)
@@ -174,7 +170,8 @@ def random_weights(shapes, seed):
 
 
 def load_weights(model, weights):
-    state = {memory_key(name): value.float() for name, value in weights.items()}
+    keys = memory_keys(model)
+    state = {keys[name]: value.float() for name, value in weights.items()}
     if "lm_head.weight" not in state:
         state["lm_head.weight"] = state["model.language_model.embed_tokens.weight"]
     model.load_state_dict(state, strict=True)

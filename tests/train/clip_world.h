@@ -6,8 +6,8 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
+#include "e5v/convert/random_model.h"
 #include "e5v/image/encode_png.h"
-#include "e5v/model/random_model.h"
 
 namespace e5v {
 

@@ -4,8 +4,8 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/model/load_model.h"
-#include "e5v/model/random_model.h"
+#include "e5v/convert/random_model.h"
+#include "e5v/families/registry.h"
 #include "e5v/train/tensor_file.h"
 #include "tests/support/temporary_folder.h"
 

@@ -9,8 +9,8 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/model/load_model.h"
-#include "e5v/model/random_model.h"
+#include "e5v/convert/random_model.h"
+#include "e5v/families/registry.h"
 #include "e5v/train/tensor_file.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
@@ -79,7 +79,7 @@ class LanguageObjectiveTest : public ::testing::Test {
 
 TEST_F(LanguageObjectiveTest, WhatIsLearnedIsTheAnswersAndTheirEnds) {
   const ConversationFile file(files_.data);
-  const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+  const ItemPreparer preparer(files_.model);
   const LanguageBatch batch =
       prepare_conversations(file, {1, 0}, preparer, preparer.chat_template());
   EXPECT_EQ(batch.num_answers, 3);
@@ -105,7 +105,7 @@ TEST_F(LanguageObjectiveTest, OfSeveralRightWordsEachIsLearnedAlike) {
       files_.data,
       R"({"conversations":[{"from":"human","value":"say"},{"from":"gpt","value":["a","b"]}]})");
   const ConversationFile file(files_.data);
-  const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+  const ItemPreparer preparer(files_.model);
   const LanguageBatch batch = prepare_conversations(file, {0}, preparer, preparer.chat_template());
   EXPECT_EQ(preparer.tokenizer().decode(batch.targets), "ab");
   EXPECT_THAT(batch.weights, ElementsAre(0.5f, 0.5f));
@@ -136,7 +136,7 @@ TEST_F(LanguageObjectiveTest, AnAnswerOfSeveralMustBeOneToken) {
 
 TEST_F(LanguageObjectiveTest, ConversationsCountAlikeWhereAskedTo) {
   const ConversationFile file(files_.data);
-  const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+  const ItemPreparer preparer(files_.model);
   const auto weights_of = [&](AverageOver average_over) {
     return prepare_conversations(file, {1, 0}, preparer, preparer.chat_template(), average_over)
         .weights;
@@ -162,7 +162,7 @@ TEST_F(LanguageObjectiveTest, TheLossIsThatOfEveryPrefixByItself) {
       files_.model, {.precision = Precision::kFloat32, .pack = false, .only = {"language_model."}});
   const at::Tensor head =
       read_tensor_file(files_.model / "model.safetensors").at("language_model.lm_head.weight");
-  const ItemPreparer preparer(files_.model, model->config());
+  const ItemPreparer preparer(files_.model);
   const LanguageBatch batch = prepare_conversations(ConversationFile(files_.data), all_rows_,
                                                     preparer, preparer.chat_template());
   double sum = 0;
@@ -173,7 +173,7 @@ TEST_F(LanguageObjectiveTest, TheLossIsThatOfEveryPrefixByItself) {
       if (length < 1 || length >= item.num_tokens()) continue;
       PreparedItem prefix;
       prefix.input_ids.assign(item.input_ids.begin(), item.input_ids.begin() + length);
-      const at::Tensor state = model->forward(collate(std::vector{prefix}, nullptr));
+      const at::Tensor state = model->forward(preparer.collate(std::vector{prefix}));
       sum -= at::linear(state, head).log_softmax(-1)[0][batch.targets[i]].item<double>();
     }
     begin += item.num_tokens();

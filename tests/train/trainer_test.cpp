@@ -123,7 +123,7 @@ TEST_P(TrainerModesGoldenTest, GradientsOfTheFirstStepEqualTheReference) {
   apply_recipe({{"prompts", mode}}, "test", options_);
   for (const bool checkpointing : {false, true}) {
     options_.gradient_checkpointing = checkpointing;
-    const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+    const ItemPreparer preparer(files_.model);
     const TrainingPrompt prompt(preparer, options_);
     const TrainingModel model(files_.model, options_, /*with_pictures=*/false, files_.adapter);
     const TripletFile data(files_.data);
@@ -133,7 +133,10 @@ TEST_P(TrainerModesGoldenTest, GradientsOfTheFirstStepEqualTheReference) {
               golden_.description()["modes"][mode]["ids"].get<std::vector<int64_t>>());
     Ranks alone;
     accumulate_gradients(
-        2, [&](int64_t i) { return model.encode(parts[static_cast<size_t>(i)], nullptr, nullptr); },
+        2,
+        [&](int64_t i) {
+          return model.encode(pack_rows(parts[static_cast<size_t>(i)], preparer), nullptr);
+        },
         [&](const at::Tensor& all) {
           const at::Tensor grid = all.view({2, 3, 4, -1});
           const auto kind = [&](int64_t k) { return grid.select(1, k).flatten(0, 1); };
@@ -212,13 +215,13 @@ TEST_F(TrainerGoldenTest, TheAdapterIsWhatEmbeddingLoads) {
   const std::vector<float> embedded = Embedder(embed).embed(items)[0];
 
   options_.max_sentence_tokens = 0;
-  const ItemPreparer preparer(files_.model, LlavaConfig::load(files_.model));
+  const ItemPreparer preparer(files_.model);
   const TrainingPrompt prompt(preparer, options_);
   const TrainingModel model(files_.model, options_, false, run);
   TrainingRows rows;
   rows.items.push_back(prompt.prepare({*items[0].text, {}}));
   const at::NoGradGuard no_grad;
-  const at::Tensor state = model.encode(rows, nullptr, nullptr)[0];
+  const at::Tensor state = model.encode(pack_rows(rows, preparer), nullptr)[0];
   const at::Tensor direct = state / state.norm();
   for (size_t i = 0; i < embedded.size(); ++i) {
     EXPECT_NEAR(embedded[i], direct[static_cast<int64_t>(i)].item<float>(), 1e-5);

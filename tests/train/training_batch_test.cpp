@@ -19,7 +19,7 @@ class TrainingBatchGoldenTest : public ::testing::Test {
  protected:
   TrainingBatchGoldenTest()
       : model_(load_golden("end_to_end_tiny").file("config.json").parent_path()),
-        preparer_(model_, LlavaConfig::load(model_)) {}
+        preparer_(model_) {}
 
   TrainingRows rows(const std::string& csv, PromptMode mode, int64_t max_sentence_tokens = 0) {
     write_file(folder_ / "x.csv", csv);
@@ -116,7 +116,7 @@ TEST_F(TrainingBatchGoldenTest, DropoutKeysTellTokensTextsAndStepsApart) {
     for (int64_t i = 0; i < k.tokens.size(0); ++i) distinct.insert(k.tokens[i].item<int64_t>());
   }
   EXPECT_EQ(static_cast<int64_t>(distinct.size()), 2 * made.num_tokens());
-  const PackedBatch batch = pack_rows(made, nullptr);
+  const PackedBatch batch = pack_rows(made, preparer_);
   const int64_t end = batch.cu_seqlens[1].item<int32_t>();
   EXPECT_EQ(keys.last[0].item<int64_t>(), keys.tokens[end - 1].item<int64_t>());
 }
