@@ -128,6 +128,31 @@ VARIANTS = {
         "seed": 6,
         "full": False,
     },
+    # SigLIP's tower: no class token, a bias on the patches, no norm before the layers; in AnyRes tiles.
+    "model_siglip": {
+        "config": llava_config(
+            LLAMA,
+            vision_config(model_type="siglip_vision_model"),
+            vision_feature_select_strategy="full",
+        ),
+        "seed": 8,
+        "full": False,
+    },
+    # ViT's tower, as of DeiT: a class token that is dropped, erf GELU, eps 1e-12, names of its own.
+    "model_vit": {
+        "config": llava_config(
+            text_config(num_key_value_heads="absent", rope_theta="absent"),
+            vision_config(model_type="vit"),
+            architectures=["LlavaForConditionalGeneration"],
+            model_type="llava",
+            image_grid_pinpoints="absent",
+            use_image_newline_parameter="absent",
+            image_token_index=150,
+        ),
+        "seed": 9,
+        "full": False,
+        "tiles": 1,
+    },
     "model_llama_fp16": {
         "config": llava_config(text_config(torch_dtype="float16"), VISION, torch_dtype="float16"),
         "round_weights_of": "model_llama",
@@ -194,16 +219,18 @@ def mistakes(config):
     text, vision = config["text_config"], config["vision_config"]
     other_eps = 1e-6 if text["rms_norm_eps"] == 1e-5 else 1e-5
     tanh = config["projector_hidden_act"] == "gelu_pytorch_tanh"
+    towers = {"siglip_vision_model": "gelu_pytorch_tanh", "vit": "gelu"}
+    tower_act = vision.get("hidden_act", towers.get(vision["model_type"], "quick_gelu"))
+    default_eps = {"siglip_vision_model": 1e-6, "vit": 1e-12}.get(vision["model_type"], 1e-5)
+    tower_eps = vision.get("layer_norm_eps", default_eps)
+    wrong_eps = 1e-5 if tower_eps == 1e-6 else 1e-6
+    other_act = {"gelu": "quick_gelu", "quick_gelu": "gelu", "gelu_pytorch_tanh": "gelu"}[tower_act]
     cases = {
         "the projector's other GELU (tanh for erf)": changed(
             None, projector_hidden_act="gelu" if tanh else "gelu_pytorch_tanh"
         ),
-        "vision gelu for quick_gelu": changed(
-            "vision_config", hidden_act="quick_gelu" if vision.get("hidden_act") == "gelu" else "gelu"
-        ),
-        "vision layer_norm_eps 1e-6 for 1e-5": changed(
-            "vision_config", layer_norm_eps=1e-5 if vision.get("layer_norm_eps") == 1e-6 else 1e-6
-        ),
+        f"vision {other_act} for {tower_act}": changed("vision_config", hidden_act=other_act),
+        f"vision layer_norm_eps {wrong_eps} for {tower_eps}": changed("vision_config", layer_norm_eps=wrong_eps),
         "rms_norm_eps 1e-6 for 1e-5": changed("text_config", rms_norm_eps=other_eps),
         "rope_theta 20000": changed("text_config", rope_theta=20000.0),
         "the neighbouring vision layer": changed(

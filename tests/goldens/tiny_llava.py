@@ -108,8 +108,22 @@ def build(config):
 # ---------------------------------------------------------------------------------- weights
 
 
+VIT_KEYS = {
+    "attention.q_proj": "attention.attention.query",
+    "attention.k_proj": "attention.attention.key",
+    "attention.v_proj": "attention.attention.value",
+    "attention.o_proj": "attention.output.dense",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+
+
 def published_key(memory):
     """The key in the published layout of a key of the reference's state_dict()."""
+    vit = re.match(r"^model\.vision_tower\.layers\.(\d+)\.(.*)\.(\w+)$", memory)
+    if vit:  # transformers 5 has other names in memory than in files
+        layer, module, parameter = vit.groups()
+        return f"vision_tower.encoder.layer.{layer}.{VIT_KEYS.get(module, module)}.{parameter}"
     # SigLIP's and CLIP's own names stand behind `vision_model.`, which CLIP has lost in memory; ViT has none.
     tower = r"^model\.vision_tower\.(?:vision_model\.)?(?=embeddings\.(?:class|patch_embedding\.|position_embedding\.)|"
     tower += r"encoder\.layers\.|pre_layrnorm|post_layernorm|head\.)"
