@@ -8,7 +8,8 @@ namespace e5v {
 namespace {
 
 const std::vector<const VisionTowerKind*>& kinds() {
-  static const std::vector<const VisionTowerKind*> all = {&kClipVisionTower};
+  static const std::vector<const VisionTowerKind*> all = {&kClipVisionTower, &kSiglipVisionTower,
+                                                          &kVitVisionTower};
   return all;
 }
 

@@ -61,5 +61,7 @@ std::unique_ptr<VisionTower> make_vision_tower(const VisionConfig& config,
 
 // The kinds, each in a file of its name.
 extern const VisionTowerKind kClipVisionTower;
+extern const VisionTowerKind kSiglipVisionTower;
+extern const VisionTowerKind kVitVisionTower;
 
 }  // namespace e5v

@@ -81,6 +81,9 @@ TEST(LlavaConfigTest, RefusesWhatItDoesNotImplementByName) {
   EXPECT_THAT(complaint(llava_next({{"rope_scaling", {{"type", "yarn"}, {"factor", 2}}}})),
               HasSubstr("yarn"));
   EXPECT_THAT(complaint(llava_next({}, {{"vision_feature_layer", {-2, -5}}})), HasSubstr("list"));
+  EXPECT_THAT(complaint(llava_next({}, {{"vision_config", {{"model_type", "siglip_vision_model"}}},
+                                        {"image_grid_pinpoints", {{224, 448}}}})),
+              HasSubstr("no class token"));
   EXPECT_THAT(complaint(llava_next({}, {{"vision_feature_select_strategy", "full"}})),
               HasSubstr("full"));
   EXPECT_THAT(complaint(llava_next({}, {{"vision_config", {{"model_type", "siglip"}}}})),

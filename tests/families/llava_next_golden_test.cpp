@@ -93,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
     Golden, LlavaNextGoldenTest,
     testing::Combine(testing::Values("model_llama", "model_mistral", "model_vicuna",
                                      "model_llava15", "model_select_full", "model_rope_llama3",
-                                     "model_rope_linear", "model_qwen2", "model_options"),
+                                     "model_rope_linear", "model_qwen2", "model_options",
+                                     "model_siglip", "model_vit"),
                      testing::Bool()),
     [](const auto& info) {
       return std::string(std::get<0>(info.param)) +
