@@ -25,19 +25,24 @@ int complain(std::string_view message, int status) {
   return status;
 }
 
-/// The command that `arguments` name, or the whole program where they name none.
-const CLI::App& command_of(const CLI::App& app, int argc, char** argv) {
-  if (argc > 1) {
-    for (const CLI::App* command : app.get_subcommands({})) {
-      if (command->check_name(argv[1])) return *command;
-    }
+/// The command that the arguments name, with the commands below it: the program itself first.
+std::vector<const CLI::App*> commands_of(const CLI::App& app, int argc, char** argv) {
+  std::vector<const CLI::App*> path = {&app};
+  for (int i = 1; i < argc; ++i) {
+    const std::vector<const CLI::App*> below = path.back()->get_subcommands({});
+    const auto named = std::find_if(below.begin(), below.end(), [&](const CLI::App* command) {
+      return command->check_name(argv[i]);
+    });
+    if (named == below.end()) break;
+    path.push_back(*named);
   }
-  return app;
+  return path;
 }
 
 int complain_of_usage(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
-  const CLI::App& command = command_of(app, argc, argv);
-  const bool is_command = &command != &app;
+  const std::vector<const CLI::App*> path = commands_of(app, argc, argv);
+  const CLI::App& command = *path.back();
+  const bool is_command = path.size() > 1;
   std::string message = error.what();
   std::optional<std::string> meant;
   if (!is_command && argc > 1) {
@@ -53,7 +58,7 @@ int complain_of_usage(const CLI::App& app, int argc, char** argv, const CLI::Par
     for (const CLI::Option* option : command.get_options()) {
       for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
     }
-    for (int i = 2; i < argc && !meant; ++i) {
+    for (int i = static_cast<int>(path.size()); i < argc && !meant; ++i) {
       const std::string given = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
       const bool known = std::find(flags.begin(), flags.end(), given) != flags.end();
       if (!known && given.starts_with("--")) {
@@ -63,7 +68,8 @@ int complain_of_usage(const CLI::App& app, int argc, char** argv, const CLI::Par
     }
   }
   if (meant) message += fmt::format("; did you mean '{}'?", *meant);
-  const std::string name = is_command ? " " + command.get_name() : "";
+  std::string name;
+  for (size_t i = 1; i < path.size(); ++i) name += " " + path[i]->get_name();
   return complain(fmt::format("{} (see: e5v{} --help)", message, name), kUsage);
 }
 

@@ -25,6 +25,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& known) {
   constexpr size_t kMaxEdits = 2;
+  constexpr size_t kMinPrefix = 3;
   constexpr size_t kMaxBytes = 100;  // nobody means a name with more
   if (given.size() > kMaxBytes) return std::nullopt;
   std::optional<std::string> best;
@@ -36,7 +37,11 @@ std::optional<std::string> nearest(std::string_view given, const std::vector<std
       best_distance = distance;
     }
   }
-  return best;
+  if (best || given.size() < kMinPrefix) return best;
+  for (const std::string& name : known) {
+    if (name.starts_with(given)) return name;
+  }
+  return std::nullopt;
 }
 
 }  // namespace e5v

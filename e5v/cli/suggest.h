@@ -11,7 +11,8 @@ namespace e5v {
 size_t edit_distance(std::string_view a, std::string_view b);
 
 /// The one of `known` that `given` was probably meant to be: at most two edits away and fewer
-/// than half its length, or nullopt.
+/// than half its length, else the first that begins with `given` (of three bytes or more), or
+/// nullopt.
 std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& known);
 
 }  // namespace e5v

@@ -21,6 +21,7 @@ TEST(NearestTest, SuggestsOnlyWhatIsNear) {
   EXPECT_EQ(nearest("pu", known), std::nullopt);  // half of it is missing
   EXPECT_EQ(nearest("xyzzy", known), std::nullopt);
   EXPECT_EQ(nearest("", known), std::nullopt);
+  EXPECT_EQ(nearest("prep", known), "preprocess");  // its beginning
   EXPECT_EQ(nearest(std::string(1'000'000, 'e'), known), std::nullopt);
 }
 
