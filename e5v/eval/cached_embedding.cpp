@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "e5v/base/error.h"
-#include "e5v/image/decode.h"
 
 namespace e5v {
 namespace {
@@ -14,8 +13,9 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Weights are too long to be read for a name. Whatever is trained changes everywhere, and headers
-/// hold names and shapes.
+/// Adds a file's bytes, or of a long file (weights) its header and samples throughout: reading 16
+/// GB to name a cache would take longer than using it, training changes weights everywhere, and the
+/// header has names and shapes.
 void add_samples(std::string_view bytes, ContentHasher& hasher) {
   constexpr size_t kHeaderBytes = size_t{1} << 20, kSampleBytes = 4096, kNumSamples = 256;
   if (bytes.size() <= kHeaderBytes + kNumSamples * kSampleBytes) {
@@ -62,13 +62,6 @@ ContentHash fingerprint_image(const EvalImage& image, const TextImageOptions& te
                        text_image.height, text_image.font_size, text_image.margin))
       .add(image.drawn_text)
       .hash();
-}
-
-Image load_eval_image(const EvalImage& image, const TextImageOptions& text_image,
-                      std::optional<TextImageRenderer>& renderer) {
-  if (!image.path.empty()) return load_image(image.path, {.apply_exif_orientation = false});
-  if (!renderer) renderer.emplace(text_image);
-  return renderer->render(image.drawn_text);
 }
 
 Embedded CachedEmbedding::embed(const std::vector<std::optional<ContentHash>>& keys,

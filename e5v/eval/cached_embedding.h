@@ -1,9 +1,10 @@
-// What the systems that compute vectors have in common. Included by sources of eval/ only.
 #pragma once
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "e5v/eval/embedding_cache.h"
@@ -18,12 +19,8 @@ ContentHash fingerprint_model(const std::filesystem::path& path);
 /// What a picture's vectors depend on: the file's bytes, or the drawn text. Throws FileError.
 ContentHash fingerprint_image(const EvalImage& image, const TextImageOptions& text_image);
 
-/// The picture's pixels, without a look at its EXIF orientation, as the published evaluation reads
-/// them. `renderer` is made on first use. Throws as decode_image.
-Image load_eval_image(const EvalImage& image, const TextImageOptions& text_image,
-                      std::optional<TextImageRenderer>& renderer);
-
-/// Hands out what the cache has and has the rest computed.
+/// The embedding of every system that computes its vectors: what the cache has is taken from there,
+/// the rest is computed and kept.
 class CachedEmbedding {
  public:
   CachedEmbedding(EmbeddingCache cache, int64_t dimensions, EmbedProgress on_progress)

@@ -1,8 +1,7 @@
-#include <unordered_map>
+#include "e5v/eval/clip_system.h"
 
 #include "e5v/base/error.h"
 #include "e5v/eval/cached_embedding.h"
-#include "e5v/eval/system.h"
 #include "e5v/text/prompts.h"
 
 namespace e5v {
@@ -12,15 +11,19 @@ constexpr size_t kBatchTexts = 64, kBatchImages = 16;
 
 class ClipSystem final : public System {
  public:
-  ClipSystem(ClipEmbedderOptions embedder, Composition composition, const SystemOptions& options)
-      : options_(options), composition_(composition), embedder_(std::move(embedder)) {
+  ClipSystem(ClipEmbedderOptions embedder, Composition composition, const SystemOptions& options,
+             const std::string& searle_template)
+      : options_(options),
+        composition_(composition),
+        searle_template_(searle_template),
+        embedder_(std::move(embedder)) {
     if (composition == Composition::kPseudoWord && !embedder_.has_phi()) {
       throw ConfigError("SEARLE needs the weights of its textual inversion network: --phi FILE");
     }
     for (const std::string_view part : {std::string_view("$"), kTextPlaceholder}) {
-      if (options.searle_template.find(part) == std::string::npos) {
+      if (searle_template_.find(part) == std::string::npos) {
         throw ConfigError(fmt::format("'searle_template' is '{}', expected a text with '{}' in it",
-                                      printable(options.searle_template, 60), part));
+                                      printable(searle_template_, 60), part));
       }
     }
     EmbeddingCache cache;
@@ -41,7 +44,7 @@ class ClipSystem final : public System {
         {"target_pad", options.target_pad}};
     if (!options.phi.empty()) {
       json["phi"] = options.phi.string();
-      json["template"] = options_.searle_template;
+      json["template"] = searle_template_;
     }
     return json;
   }
@@ -163,7 +166,7 @@ class ClipSystem final : public System {
       const auto vector = features.vectors[static_cast<int64_t>(i)];
       keys.push_back(ContentHasher()
                          .add("pseudo-word")
-                         .add(options_.searle_template)
+                         .add(searle_template_)
                          .add({reinterpret_cast<const char*>(vector.data()), vector.size_bytes()})
                          .add(captions[i])
                          .hash());
@@ -185,7 +188,7 @@ class ClipSystem final : public System {
   }
 
   std::string sentence_of(const std::string& caption) const {
-    std::string sentence = options_.searle_template;
+    std::string sentence = searle_template_;
     return sentence.replace(sentence.find(kTextPlaceholder), kTextPlaceholder.size(), caption);
   }
 
@@ -207,6 +210,7 @@ class ClipSystem final : public System {
 
   SystemOptions options_;
   Composition composition_;
+  std::string searle_template_;
   ClipEmbedder embedder_;
   std::optional<CachedEmbedding> cached_;
   std::optional<TextImageRenderer> renderer_;
@@ -215,8 +219,9 @@ class ClipSystem final : public System {
 }  // namespace
 
 std::unique_ptr<System> make_clip_system(ClipEmbedderOptions embedder, Composition composition,
-                                         const SystemOptions& options) {
-  return std::make_unique<ClipSystem>(std::move(embedder), composition, options);
+                                         const SystemOptions& options,
+                                         const std::string& searle_template) {
+  return std::make_unique<ClipSystem>(std::move(embedder), composition, options, searle_template);
 }
 
 }  // namespace e5v

@@ -1,7 +1,8 @@
+#include "e5v/eval/compare.h"
+
 #include <algorithm>
 
 #include "e5v/base/error.h"
-#include "e5v/eval/report.h"
 #include "e5v/eval/stored_report.h"
 
 namespace e5v {

@@ -150,4 +150,9 @@ void add_composed_examples(const ComposedRanking& ranking, const std::string& ti
   list("Queries answered best", best_queries(ranks, options.num_examples));
 }
 
+bool has_all_targets(const std::vector<ComposedItem>& queries) {
+  return std::all_of(queries.begin(), queries.end(),
+                     [](const ComposedItem& item) { return !item.targets.empty(); });
+}
+
 }  // namespace e5v

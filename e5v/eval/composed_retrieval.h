@@ -4,7 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "e5v/eval/data_options.h"
 #include "e5v/eval/image_set.h"
+#include "e5v/eval/protocol.h"
+#include "e5v/eval/ranking.h"
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
@@ -52,35 +55,27 @@ ComposedRanking rank_composed(System& system, ComposedSet set, const ComposedOpt
 void add_composed_examples(const ComposedRanking& ranking, const std::string& title,
                            const ComposedOptions& options, TaskReport& report);
 
-/// Folders and split of a data set as its owners publish it.
-struct ComposedData {
-  std::filesystem::path path;
-  std::filesystem::path images;  ///< empty = where the owners' folder has them
-  std::string split = "val";
+/// Whether every query has a target; the owners of a data set keep those of its test split.
+bool has_all_targets(const std::vector<ComposedItem>& queries);
+
+/// A protocol of composed queries, whose answers are public for the split "val".
+class ComposedEvaluation : public Evaluation {
+ public:
+  void register_options(OptionRegistry& registry) override {
+    data_.register_options(registry);
+    data_.register_examples(registry);
+  }
+  void validate() const override { data_.validate(); }
+
+ protected:
+  ComposedOptions composed_options() const {
+    ComposedOptions options;
+    options.on_missing = data_.on_missing;
+    options.num_examples = static_cast<size_t>(data_.num_examples);
+    return options;
+  }
+
+  DataOptions data_{"val"};
 };
-
-/// CIRR v1 (rc2): captions/cap.rc2.SPLIT.json, image_splits/split.rc2.SPLIT.json; pictures in the
-/// folder itself, img_raw/ or images/. Split val or test1. Throws FileError, FormatError (ids
-/// twice, ids that are not in the split).
-ComposedSet load_cirr(const ComposedData& data);
-/// R@1, 5, 10, 50 with the reference masked, Rsubset@1, 2, 3 within the group without it; for test1
-/// the two files that the server takes.
-TaskReport evaluate_cirr(System& system, ComposedSet set, ComposedOptions options,
-                         const std::string& split);
-
-/// FashionIQ: captions/cap.CATEGORY.SPLIT.json, image_splits/split.CATEGORY.SPLIT.json; pictures in
-/// images/ as ID.png or ID.jpg. Category dress, shirt or toptee.
-ComposedSet load_fashioniq(const ComposedData& data, const std::string& category);
-/// R@10 and R@50 of each category among its own pictures, and their mean; the vectors of both
-/// orders of the two captions are added.
-TaskReport evaluate_fashioniq(System& system, const ComposedData& data, ComposedOptions options);
-
-/// CIRCO v1.0: annotations/SPLIT.json; the gallery is COCO's unlabeled2017, as its
-/// image_info_unlabeled2017.json lists it, else the folder of its pictures. Split val or test.
-ComposedSet load_circo(const ComposedData& data);
-/// mAP@5, 10, 25, 50, and R@k of the one target for which the text was written; for test the file
-/// that the server takes.
-TaskReport evaluate_circo(System& system, ComposedSet set, ComposedOptions options,
-                          const std::string& split);
 
 }  // namespace e5v

@@ -1,8 +1,9 @@
+#include "e5v/eval/e5v_system.h"
+
 #include <unordered_map>
 
 #include "e5v/base/error.h"
 #include "e5v/eval/cached_embedding.h"
-#include "e5v/eval/system.h"
 
 namespace e5v {
 namespace {

@@ -20,6 +20,14 @@ RetrievalSet first_captions(const RetrievalSet& set) {
 
 }  // namespace
 
+RetrievalSet load_gap(const DataOptions& options) {
+  options.validate();
+  return load_retrieval({.path = options.data,
+                         .images = options.images,
+                         .split = options.split,
+                         .captions_per_image = 1});
+}
+
 TaskReport evaluate_gap(const std::vector<SystemVariant>& variants, RetrievalSet set,
                         OnMissing on_missing) {
   TaskReport report;
@@ -35,7 +43,7 @@ TaskReport evaluate_gap(const std::vector<SystemVariant>& variants, RetrievalSet
     const Embedded images = system->images(pairs.images, "retrieval");
     const Embedded texts = system->texts(pairs.captions, "retrieval");
     system->finish();
-    std::vector<std::string> again;  // the same pictures fail under every variant
+    std::vector<std::string> again;  // what fails under the first variant fails under all
     std::vector<std::string>& skipped = v == 0 ? report.skipped : again;
     std::vector<bool> kept = check_embedded(
         images, on_missing, [&](size_t i) { return pairs.images[i].id; }, skipped);

@@ -1,11 +1,13 @@
+#include "e5v/eval/html_report.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
-#include "e5v/eval/cached_embedding.h"
-#include "e5v/eval/published_figures.h"
+#include "e5v/eval/eval_image.h"
+#include "e5v/eval/protocols.h"
 #include "e5v/eval/report.h"
 #include "e5v/image/encode_png.h"
 #include "e5v/image/resize.h"
@@ -81,7 +83,7 @@ class HtmlPage {
   void add(std::string_view html) { html_ += html; }
 
   void add_figures(const TaskReport& report) {
-    const std::vector<PublishedFigures> published = published_figures(report.task);
+    const std::vector<PublishedFigures>& published = published_figures(report.task);
     add("<h2>Figures</h2><div class=scroll><table><tr><th>metric<th>measured<th>95 % interval");
     for (const auto& figures : published) add("<th>" + escape(figures.system) + ", paper");
     add("</tr>");
@@ -243,7 +245,7 @@ std::string results_html(const TaskReport& report) {
                     report.skipped.size()));
   }
   page.add_figures(report);
-  page.add(fmt::format("<p class=soft>{}</p>", escape(note_on_published_figures(report))));
+  page.add(fmt::format("<p class=soft>{}</p>", escape(note_on_published(report.task))));
   if (!report.histograms.empty()) {
     page.add("<h2>How far down the right answer stands</h2><div class=plots>");
     for (const RankHistogram& histogram : report.histograms) page.add_recall_curve(histogram);

@@ -1,9 +1,10 @@
+#include "e5v/eval/parts_system.h"
+
 #include <fmt/ranges.h>
 
 #include <utility>
 
 #include "e5v/base/error.h"
-#include "e5v/eval/system.h"
 
 namespace e5v {
 namespace {

@@ -8,7 +8,8 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/eval/published_figures.h"
+#include "e5v/eval/html_report.h"
+#include "e5v/eval/protocols.h"
 
 namespace e5v {
 namespace {
@@ -58,11 +59,6 @@ std::string fields_line(const Json& fields, std::string_view separator) {
   return fmt::format("{}", fmt::join(shown, separator));
 }
 
-std::string note_on_published_figures(const TaskReport& report) {
-  if (report.task != "cirr" || published_figures(report.task).empty()) return "";
-  return "The paper's figures are of the hidden test split, measured by CIRR's server.";
-}
-
 Json results_json(const TaskReport& report) {
   Json metrics = Json::object();
   for (const Metric& metric : report.metrics) {
@@ -83,7 +79,7 @@ Json results_json(const TaskReport& report) {
 }
 
 std::string results_markdown(const TaskReport& report) {
-  const std::vector<PublishedFigures> published = published_figures(report.task);
+  const std::vector<PublishedFigures>& published = published_figures(report.task);
   std::string text = fmt::format("# {}\n\n", report.task);
   if (!report.skipped.empty()) {
     text += fmt::format(
@@ -110,8 +106,8 @@ std::string results_markdown(const TaskReport& report) {
     }
     text += "\n";
   }
-  if (const std::string note = note_on_published_figures(report); !note.empty()) {
-    text += "\n" + note + "\n";
+  if (const std::string_view note = note_on_published(report.task); !note.empty()) {
+    text += fmt::format("\n{}\n", note);
   }
   if (!report.skipped.empty()) {
     text += "\n## Left out\n\n";

@@ -8,6 +8,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
+#include "e5v/eval/data_options.h"
 
 namespace e5v {
 namespace {
@@ -295,6 +296,36 @@ RetrievalSet keep(const RetrievalSet& set, const std::vector<bool>& images,
   return kept;
 }
 
+class RetrievalEvaluation final : public Evaluation {
+ public:
+  explicit RetrievalEvaluation(bool draw_captions) : draw_captions_(draw_captions) {}
+
+  void register_options(OptionRegistry& registry) override {
+    options_.register_options(registry);
+    options_.register_examples(registry);
+    registry.add("captions-per-image", captions_per_image_,
+                 "Captions of each picture at the most, the first ones; 0 = all");
+  }
+  void validate() const override { options_.validate(); }
+  TaskReport run(const MakeSystem& make_system) const override {
+    validate();
+    RetrievalSet set = load_retrieval({.path = options_.data,
+                                       .images = options_.images,
+                                       .split = options_.split,
+                                       .captions_per_image = captions_per_image_});
+    RetrievalOptions retrieval;
+    retrieval.on_missing = options_.on_missing;
+    retrieval.draw_captions = draw_captions_;
+    retrieval.num_examples = static_cast<size_t>(options_.num_examples);
+    return evaluate_retrieval(*make_system(), std::move(set), retrieval);
+  }
+
+ private:
+  bool draw_captions_;
+  DataOptions options_{"test"};
+  int64_t captions_per_image_ = RetrievalData().captions_per_image;
+};
+
 }  // namespace
 
 RetrievalSet load_retrieval(const RetrievalData& data) {
@@ -334,7 +365,6 @@ RetrievalSet keep_present(RetrievalSet set, OnMissing on_missing,
 
 TaskReport evaluate_retrieval(System& system, RetrievalSet set, const RetrievalOptions& options) {
   TaskReport report;
-  report.task = options.draw_captions ? "i2i" : "retrieval";
   report.system = system.describe();
   if (system.needs_images()) {
     set = keep_present(std::move(set), options.on_missing, report.skipped);
@@ -384,6 +414,25 @@ TaskReport evaluate_retrieval(System& system, RetrievalSet set, const RetrievalO
                      {"Pictures whose captions were found least well",
                       examples_of(set, by_image, worst_queries(image_ranks, count), false)}};
   return report;
+}
+
+std::unique_ptr<Evaluation> make_retrieval_evaluation() {
+  return std::make_unique<RetrievalEvaluation>(/*draw_captions=*/false);
+}
+
+std::unique_ptr<Evaluation> make_drawn_caption_evaluation() {
+  return std::make_unique<RetrievalEvaluation>(/*draw_captions=*/true);
+}
+
+PublishedFigures retrieval_figures(std::string system, const std::array<double, 6>& recalls) {
+  PublishedFigures figures{std::move(system), {}};
+  size_t next = 0;
+  for (const char* direction : {"image", "text"}) {
+    for (const int k : {1, 5, 10}) {
+      figures.metrics[fmt::format("{}_retrieval_recall@{}", direction, k)] = recalls[next++];
+    }
+  }
+  return figures;
 }
 
 }  // namespace e5v

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/eval/image_set.h"
+#include "e5v/eval/protocol.h"
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
@@ -15,8 +19,8 @@ struct RetrievalSet {
   std::string source;  ///< the file it was read from
   std::vector<EvalImage> images;
   std::vector<std::string> captions;
-  std::vector<int64_t>
-      image_of_caption;  ///< index into `images`; a picture's captions are adjacent
+  /// Index into `images`; the captions of one picture are adjacent.
+  std::vector<int64_t> image_of_caption;
 };
 
 struct RetrievalData {
@@ -47,12 +51,23 @@ struct RetrievalOptions {
   size_t num_examples = 8;  ///< best and worst, in each direction
 };
 
-/// Table 1 and 3 of the paper: recall at 1, 5 and 10 of pictures by texts and of texts by pictures,
-/// any right one in the top k.
+/// Tables 1 and 4 of the paper: recall at 1, 5 and 10 of pictures by texts and of texts by
+/// pictures, any right one in the top k.
 TaskReport evaluate_retrieval(System& system, RetrievalSet set, const RetrievalOptions& options);
 
 /// Leaves out pictures whose files are missing, and their captions.
 RetrievalSet keep_present(RetrievalSet set, OnMissing on_missing,
                           std::vector<std::string>& skipped);
+
+/// The evaluation of every protocol of pictures with captions, and the one where the captions are
+/// drawn as pictures (I2I).
+std::unique_ptr<Evaluation> make_retrieval_evaluation();
+std::unique_ptr<Evaluation> make_drawn_caption_evaluation();
+
+/// The names of its metrics, as Protocol has them.
+inline constexpr std::string_view kRetrievalMetrics =
+    "image_retrieval_recall@1/5/10, text_retrieval_recall@1/5/10";
+/// Published recall at 1, 5, 10 of pictures by texts, then of texts by pictures.
+PublishedFigures retrieval_figures(std::string system, const std::array<double, 6>& recalls);
 
 }  // namespace e5v

@@ -1,10 +1,11 @@
+#include "e5v/eval/vectors_system.h"
+
 #include <ATen/ATen.h>
 
 #include <cstring>
 
 #include "e5v/base/error.h"
 #include "e5v/base/npy.h"
-#include "e5v/eval/system.h"
 
 namespace e5v {
 namespace {

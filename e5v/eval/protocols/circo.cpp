@@ -46,24 +46,24 @@ std::vector<int64_t> gallery_ids(const fs::path& folder, const std::vector<fs::p
                   "COCO2017_unlabeled/unlabeled2017, unlabeled2017, images; or name the folder");
 }
 
-}  // namespace
-
-ComposedSet load_circo(const ComposedData& data) {
+/// CIRCO v1.0. The gallery is COCO's unlabeled2017, as its image_info_unlabeled2017.json lists it,
+/// else the folder of its pictures. Throws FileError, FormatError.
+ComposedSet load_circo(const DataOptions& data) {
   const std::vector<std::string> names = {"annotations/" + data.split + ".json",
                                           data.split + ".json"};
-  const fs::path annotations = find_data_file(data.path, names, "CIRCO's annotations");
+  const fs::path annotations = find_data_file(data.data, names, "CIRCO's annotations");
   const std::vector<fs::path> roots =
-      data.images.empty() ? std::vector<fs::path>{data.path / "COCO2017_unlabeled/unlabeled2017",
-                                                  data.path / "unlabeled2017", data.path / "images"}
+      data.images.empty() ? std::vector<fs::path>{data.data / "COCO2017_unlabeled/unlabeled2017",
+                                                  data.data / "unlabeled2017", data.data / "images"}
                           : std::vector<fs::path>{data.images};
   ComposedSet set;
   set.source = annotations.string();
   std::unordered_map<int64_t, int64_t> index_of;
-  for (const int64_t id : gallery_ids(data.path, roots)) {
+  for (const int64_t id : gallery_ids(data.data, roots)) {
     fs::path path = find_picture(roots, std::vector<std::string>{picture_name(id)});
     if (path.empty()) path = roots.front() / picture_name(id);
     if (!index_of.emplace(id, static_cast<int64_t>(set.gallery.size())).second) {
-      throw FormatError(data.path.native(), fmt::format("picture {} is listed twice", id));
+      throw FormatError(data.data.native(), fmt::format("picture {} is listed twice", id));
     }
     set.gallery.push_back({.id = std::to_string(id), .path = std::move(path), .drawn_text = {}});
   }
@@ -105,38 +105,25 @@ ComposedSet load_circo(const ComposedData& data) {
   return set;
 }
 
-TaskReport evaluate_circo(System& system, ComposedSet set, ComposedOptions options,
-                          const std::string& split) {
-  constexpr int64_t kTop = 50;
-  TaskReport report;
-  report.task = "circo";
-  report.system = system.describe();
-  options.task = "cirr";  // the paper has no prompts of CIRCO's own; they are of the same kind
-  options.ranking.top_k = kTop;
-  const ComposedRanking ranking = rank_composed(system, std::move(set), options, report);
-  system.finish();
-  report.data["split"] = split;
-  const std::vector<ComposedItem>& queries = ranking.set.queries;
-  const bool has_targets =
-      std::all_of(queries.begin(), queries.end(),
-                  [](const ComposedItem& item) { return !item.targets.empty(); });
-  if (!has_targets) {
-    Json json = Json::object();
-    for (size_t q = 0; q < queries.size(); ++q) {
-      Json found = Json::array();
-      for (const int64_t index : ranking.ranked[q].top) {
-        found.push_back(std::stoll(ranking.set.gallery[static_cast<size_t>(index)].id));
-      }
-      json[queries[q].id] = std::move(found);
+/// The gallery's first 50 for each query, as CIRCO's server takes them.
+std::string submission(const ComposedRanking& ranking) {
+  Json json = Json::object();
+  for (size_t q = 0; q < ranking.ranked.size(); ++q) {
+    Json found = Json::array();
+    for (const int64_t index : ranking.ranked[q].top) {
+      found.push_back(std::stoll(ranking.set.gallery[static_cast<size_t>(index)].id));
     }
-    report.files["circo_submission.json"] = json.dump() + "\n";
-    return report;
+    json[ranking.set.queries[q].id] = std::move(found);
   }
-  std::vector<int64_t> target_ranks;
-  std::vector<std::vector<double>> precisions(4);
+  return json.dump() + "\n";
+}
+
+void add_figures(const ComposedRanking& ranking, TaskReport& report) {
   constexpr int64_t kAt[] = {5, 10, 25, 50};
-  for (size_t q = 0; q < queries.size(); ++q) {
-    const std::vector<int64_t>& targets = queries[q].targets;
+  std::vector<int64_t> target_ranks;
+  std::vector<std::vector<double>> precisions(std::size(kAt));
+  for (size_t q = 0; q < ranking.ranked.size(); ++q) {
+    const std::vector<int64_t>& targets = ranking.set.queries[q].targets;
     const std::vector<int64_t>& top = ranking.ranked[q].top;
     const auto relevant = std::make_unique<bool[]>(top.size());
     int64_t target_rank = -1;
@@ -155,8 +142,53 @@ TaskReport evaluate_circo(System& system, ComposedSet set, ComposedOptions optio
     report.add_mean(fmt::format("circo_map@{}", kAt[k]), std::move(precisions[k]));
   }
   report.add_recalls("circo_recall", target_ranks, {5, 10, 25, 50});
-  add_composed_examples(ranking, "", options, report);
-  return report;
+}
+
+/// mAP@5, 10, 25, 50, and R@k of the one target for which the text was written; for test the file
+/// that the server takes.
+class CircoEvaluation final : public ComposedEvaluation {
+ public:
+  TaskReport run(const MakeSystem& make_system) const override {
+    validate();
+    ComposedSet set = load_circo(data_);
+    const std::unique_ptr<System> system = make_system();
+    TaskReport report;
+    report.system = system->describe();
+    ComposedOptions options = composed_options();
+    options.task = "cirr";  // the paper has no prompts for CIRCO, whose queries are of CIRR's kind
+    options.ranking.top_k = 50;
+    const ComposedRanking ranking = rank_composed(*system, std::move(set), options, report);
+    system->finish();
+    report.data["split"] = data_.split;
+    if (!has_all_targets(ranking.set.queries)) {
+      report.files["circo_submission.json"] = submission(ranking);
+      return report;
+    }
+    add_figures(ranking, report);
+    add_composed_examples(ranking, "", options, report);
+    return report;
+  }
+};
+
+}  // namespace
+
+/// Not in the paper.
+Protocol circo_protocol() {
+  return {
+      .name = "circo",
+      .summary = "CIRCO, pictures by a picture and a change in words, several right answers",
+      .data_layout =
+          "annotations/SPLIT.json of the CIRCO repository; the gallery is COCO's unlabeled2017:\n"
+          "image_info_unlabeled2017.json (also in annotations/ and "
+          "COCO2017_unlabeled/annotations/)\n"
+          "and the pictures in unlabeled2017/, COCO2017_unlabeled/unlabeled2017/ or images/.\n"
+          "--split val or test; the answers of test are hidden: the report then has the file that\n"
+          "CIRCO's server takes.",
+      .example_data = "CIRCO/",
+      .metrics = "circo_map@5/10/25/50, circo_recall@5/10/25/50",
+      .make_evaluation = []() -> std::unique_ptr<Evaluation> {
+        return std::make_unique<CircoEvaluation>();
+      }};
 }
 
 }  // namespace e5v

@@ -38,13 +38,12 @@ std::string submission(const ComposedRanking& ranking, const char* metric, bool 
   return json.dump() + "\n";
 }
 
-}  // namespace
-
-ComposedSet load_cirr(const ComposedData& data) {
+/// CIRR v1 (rc2). Throws FileError, FormatError (ids twice, ids that are not in the split).
+ComposedSet load_cirr(const DataOptions& data) {
   const fs::path captions =
-      find_file(data.path, "captions", fmt::format("cap.rc2.{}.json", data.split));
+      find_file(data.data, "captions", fmt::format("cap.rc2.{}.json", data.split));
   const fs::path split =
-      find_file(data.path, "image_splits", fmt::format("split.rc2.{}.json", data.split));
+      find_file(data.data, "image_splits", fmt::format("split.rc2.{}.json", data.split));
   const fs::path base = split.parent_path().parent_path();
   const std::vector<fs::path> roots =
       data.images.empty()
@@ -105,29 +104,65 @@ ComposedSet load_cirr(const ComposedData& data) {
   return set;
 }
 
-TaskReport evaluate_cirr(System& system, ComposedSet set, ComposedOptions options,
-                         const std::string& split) {
-  TaskReport report;
-  report.task = "cirr";
-  report.system = system.describe();
-  options.task = "cirr";
-  options.mask_reference = true;
-  options.ranking.top_k = 50;
-  const ComposedRanking ranking = rank_composed(system, std::move(set), options, report);
-  system.finish();
-  report.data["split"] = split;
-  const bool has_targets =
-      std::all_of(ranking.set.queries.begin(), ranking.set.queries.end(),
-                  [](const ComposedItem& item) { return !item.targets.empty(); });
-  if (has_targets) {
-    report.add_recalls("cirr_recall", recall_ranks(ranking.ranked, false), {1, 5, 10, 50});
-    report.add_recalls("cirr_subset_recall", recall_ranks(ranking.ranked, true), {1, 2, 3});
-  } else {
-    report.files["cirr_recall.json"] = submission(ranking, "recall", false);
-    report.files["cirr_recall_subset.json"] = submission(ranking, "recall_subset", true);
+/// R@1, 5, 10, 50 with the reference masked, Rsubset@1, 2, 3 within the group without it; for test1
+/// the two files that the server takes.
+class CirrEvaluation final : public ComposedEvaluation {
+ public:
+  TaskReport run(const MakeSystem& make_system) const override {
+    validate();
+    ComposedSet set = load_cirr(data_);
+    const std::unique_ptr<System> system = make_system();
+    TaskReport report;
+    report.system = system->describe();
+    ComposedOptions options = composed_options();
+    options.task = "cirr";
+    options.mask_reference = true;
+    options.ranking.top_k = 50;
+    const ComposedRanking ranking = rank_composed(*system, std::move(set), options, report);
+    system->finish();
+    report.data["split"] = data_.split;
+    if (has_all_targets(ranking.set.queries)) {
+      report.add_recalls("cirr_recall", recall_ranks(ranking.ranked, false), {1, 5, 10, 50});
+      report.add_recalls("cirr_subset_recall", recall_ranks(ranking.ranked, true), {1, 2, 3});
+    } else {
+      report.files["cirr_recall.json"] = submission(ranking, "recall", false);
+      report.files["cirr_recall_subset.json"] = submission(ranking, "recall_subset", true);
+    }
+    add_composed_examples(ranking, "", options, report);
+    return report;
   }
-  add_composed_examples(ranking, "", options, report);
-  return report;
+};
+
+PublishedFigures figures(std::string system, double at1, double at5, double at10, double at50) {
+  return {std::move(system),
+          {{"cirr_recall@1", at1},
+           {"cirr_recall@5", at5},
+           {"cirr_recall@10", at10},
+           {"cirr_recall@50", at50}}};
+}
+
+}  // namespace
+
+/// Table 2.
+Protocol cirr_protocol() {
+  return {
+      .name = "cirr",
+      .summary = "CIRR, pictures by a picture and a change in words (table 2)",
+      .data_layout =
+          "captions/cap.rc2.SPLIT.json and image_splits/split.rc2.SPLIT.json of the branch\n"
+          "cirr_dataset of the CIRR repository (also in cirr/), and the pictures (dev/, test1/)\n"
+          "beside them, in img_raw/ or images/. --split val or test1; the answers of test1 are\n"
+          "hidden: the report then has the two files that CIRR's server takes.",
+      .example_data = "cirr/",
+      .metrics = "cirr_recall@1/5/10/50, cirr_subset_recall@1/2/3",
+      .make_evaluation = []() -> std::unique_ptr<Evaluation> {
+        return std::make_unique<CirrEvaluation>();
+      },
+      .published = {figures("E5-V", 33.90, 64.12, 75.88, 93.54),
+                    figures("iSEARLE-XL", 25.40, 54.05, 67.47, 88.92),
+                    figures("CIReVL", 24.55, 52.31, 63.92, 86.34)},
+      .note_on_published =
+          "The paper's figures are of the hidden test split, measured by CIRR's server."};
 }
 
 }  // namespace e5v

@@ -1,11 +1,9 @@
-#include "e5v/eval/sts.h"
-
+// The protocol STS (e5v/eval/protocols/sts.cpp), run as `e5v eval run sts` runs it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "e5v/base/error.h"
 #include "tests/eval/eval_support.h"
 
 namespace e5v {
@@ -13,21 +11,28 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(NormalizeStsSentenceTest, DoesWhatThePublishedCodeDoes) {
-  EXPECT_EQ(normalize_sts_sentence("  a  man "), "a man.");
-  EXPECT_EQ(normalize_sts_sentence("is it ?"), "is it .");
-  EXPECT_EQ(normalize_sts_sentence("he said \"no\""), "he said 'no'");
-  EXPECT_EQ(normalize_sts_sentence("ends ."), "ends .");
-  EXPECT_EQ(normalize_sts_sentence("what!"), "what!.");
-  EXPECT_EQ(normalize_sts_sentence(""), ".");
-}
-
 void write_stsb(const TemporaryFolder& folder, const std::string& lines) {
   std::filesystem::create_directories(folder / "STSBenchmark");
   write_file(folder / "STSBenchmark/sts-test.csv", lines);
 }
 
-TEST(EvaluateStsTest, CorrelatesCosinesWithScores) {
+TEST(StsTest, SentencesAreEmbeddedAsThePublishedCodeHasThem) {
+  const TemporaryFolder folder;
+  write_stsb(folder,
+             "g\tf\ty\t1\t5\t  a  man \tis it ?\n"
+             "g\tf\ty\t2\t1\the said \"no\"\tends .\n"
+             "g\tf\ty\t3\t2\twhat!\t\n");
+  std::vector<std::string> seen;
+  FakeSystem system([&](const std::string& key) {
+    seen.push_back(key);
+    return one_hot(seen.size() % 3, 3);
+  });
+  evaluate("sts", {{"data", folder.path()}, {"sts-task", "stsb"}}, system);
+  EXPECT_THAT(seen,
+              testing::ElementsAre("a man.", "is it .", "he said 'no'", "ends .", "what!.", "."));
+}
+
+TEST(StsTest, CorrelatesCosinesWithScores) {
   const TemporaryFolder folder;
   write_stsb(folder,
              "g\tf\ty\t1\t5.0\ta\ta\n"
@@ -46,8 +51,12 @@ TEST(EvaluateStsTest, CorrelatesCosinesWithScores) {
     const float angle = key == "a." ? 0.0f : key == "b." ? 0.5f : 1.5f;
     return std::vector<float>{std::cos(angle), std::sin(angle)};
   });
-  const TaskReport report = evaluate_sts(system, load_sts(folder.path(), {"stsb", "sts13"}));
-  EXPECT_NEAR(report.find("stsb_spearman")->value, 100, 1e-9);
+  const TaskReport stsb = evaluate("sts", {{"data", folder.path()}, {"sts-task", "stsb"}}, system);
+  EXPECT_NEAR(stsb.find("stsb_spearman")->value, 100, 1e-9);
+  // Cosines 1, cos 0.5 and cos 1.5 of the scores 5, 2.5 and 0.
+  EXPECT_NEAR(stsb.find("stsb_pearson")->value, 92.0253, 1e-3);
+  const TaskReport report =
+      evaluate("sts", {{"data", folder.path()}, {"sts-task", "sts13"}}, system);
   EXPECT_NEAR(report.find("sts13_FNWN_spearman")->value, 100, 1e-9);
   EXPECT_NEAR(report.find("sts13_headlines_spearman")->value, -100, 1e-9);
   EXPECT_NEAR(report.find("sts13_spearman_mean")->value, 100.0 / 3, 1e-9);
@@ -56,24 +65,22 @@ TEST(EvaluateStsTest, CorrelatesCosinesWithScores) {
   EXPECT_EQ(system.tasks.front(), "sts");
 }
 
-TEST(LoadStsTest, NamesFileAndLine) {
+TEST(StsTest, NamesFileAndLine) {
   const TemporaryFolder folder;
-  const auto error_of = [&](const std::string& task) {
-    try {
-      load_sts(folder.path(), {task});
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-    return std::string("no error");
+  FakeSystem system([](const std::string&) { return one_hot(0, 1); });
+  const auto error_of_task = [&](const std::string& task) {
+    return error_of([&] {
+      evaluate("sts", {{"data", folder.path()}, {"sts-task", task}}, system);
+    });
   };
-  EXPECT_THAT(error_of("stsb"), HasSubstr("looked for the folders STSBenchmark"));
+  EXPECT_THAT(error_of_task("stsb"), HasSubstr("looked for the folders STSBenchmark"));
   write_stsb(folder, "g\tf\ty\t1\tfive\ta\ta\n");
-  EXPECT_THAT(error_of("stsb"), HasSubstr("line 1 has the score 'five'"));
+  EXPECT_THAT(error_of_task("stsb"), HasSubstr("line 1 has the score 'five'"));
   write_stsb(folder, "g\tf\ty\t1\t5.0\ta\n");
-  EXPECT_THAT(error_of("stsb"), HasSubstr("line 1 has 6 tab-separated columns"));
+  EXPECT_THAT(error_of_task("stsb"), HasSubstr("line 1 has 6 tab-separated columns"));
   write_stsb(folder, "g\tf\ty\t1\tnan\ta\tb\n");
-  EXPECT_THAT(error_of("stsb"), HasSubstr("expected a number"));
-  EXPECT_THAT(error_of("sts17"), HasSubstr("there is no STS task 'sts17'"));
+  EXPECT_THAT(error_of_task("stsb"), HasSubstr("expected a number"));
+  EXPECT_THAT(error_of_task("sts17"), HasSubstr("there is no STS task 'sts17'"));
 }
 
 }  // namespace

@@ -1,17 +1,43 @@
-#include "e5v/eval/sts.h"
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
+#include "e5v/eval/data_options.h"
 #include "e5v/eval/image_set.h"
+#include "e5v/eval/protocol.h"
 
 namespace e5v {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct StsPair {
+  std::string first, second;
+  double score = 0;  ///< people's
+};
+
+/// One file of a task.
+struct StsSubset {
+  std::string name;
+  std::vector<StsPair> pairs;
+};
+
+struct StsTask {
+  std::string name;   ///< "sts12" … "sts16", "stsb", "sickr"
+  std::string title;  ///< "STS12" …, "STS-B", "SICK-R"
+  std::vector<StsSubset> subsets;
+
+  size_t num_pairs() const {
+    size_t count = 0;
+    for (const StsSubset& subset : subsets) count += subset.pairs.size();
+    return count;
+  }
+};
 
 struct TaskFiles {
   const char* name;
@@ -156,14 +182,8 @@ void add_correlations(const StsTask& task, const std::vector<StsPart>& parts, Ta
   }
 }
 
-}  // namespace
-
-size_t StsTask::num_pairs() const {
-  size_t count = 0;
-  for (const StsSubset& subset : subsets) count += subset.pairs.size();
-  return count;
-}
-
+/// The tasks of these names, all if there are none. Pairs without a score are left out, as SentEval
+/// leaves them out. Throws FileError, FormatError naming file and line.
 std::vector<StsTask> load_sts(const fs::path& folder, const std::vector<std::string>& names) {
   std::vector<StsTask> tasks;
   for (const std::string& name : names) {
@@ -184,55 +204,115 @@ std::vector<StsTask> load_sts(const fs::path& folder, const std::vector<std::str
   return tasks;
 }
 
+/// A sentence as the published evaluation hands it to the prompt: words with single spaces, a full
+/// stop where the end has none, `"` as `'`, a last `?` as `.`.
 std::string normalize_sts_sentence(const std::string& sentence) {
   std::string text;
-  for (const std::string& word : split_words(sentence)) text += (text.empty() ? "" : " ") + word;
-  if (text.empty()) text = ".";
+  for (const std::string& word : split_words(sentence)) {
+    if (!text.empty()) text += ' ';
+    text += word;
+  }
+  if (text.empty()) text += '.';
   if (std::string(".?\"'").find(text.back()) == std::string::npos) text += '.';
   std::replace(text.begin(), text.end(), '"', '\'');
   if (text.back() == '?') text.back() = '.';
   return text;
 }
 
-TaskReport evaluate_sts(System& system, const std::vector<StsTask>& tasks) {
-  TaskReport report;
-  report.task = "sts";
-  report.system = system.describe();
-  Json counts = Json::object();
-  double sum = 0;
-  for (const StsTask& task : tasks) {
-    std::vector<std::string> sentences;
-    for (const StsSubset& subset : task.subsets) {
-      for (const StsPair& pair : subset.pairs) {
-        sentences.push_back(normalize_sts_sentence(pair.first));
-        sentences.push_back(normalize_sts_sentence(pair.second));
-      }
+/// The cosines of a task's pairs and people's scores, subset by subset.
+std::vector<StsPart> score_pairs(System& system, const StsTask& task) {
+  std::vector<std::string> sentences;
+  for (const StsSubset& subset : task.subsets) {
+    for (const StsPair& pair : subset.pairs) {
+      sentences.push_back(normalize_sts_sentence(pair.first));
+      sentences.push_back(normalize_sts_sentence(pair.second));
     }
-    const Embedded embedded = system.texts(sentences, "sts");
-    std::vector<std::string> unused;
-    check_embedded(
-        embedded, OnMissing::kStop, [&](size_t i) { return sentences[i]; }, unused);
-    std::vector<StsPart> parts;
-    int64_t next = 0;
-    for (const StsSubset& subset : task.subsets) {
-      StsPart& part = parts.emplace_back();
-      for (const StsPair& pair : subset.pairs) {
-        part.cosines.push_back(cosine(embedded.vectors[next], embedded.vectors[next + 1]));
-        part.scores.push_back(pair.score);
-        next += 2;
-      }
+  }
+  const Embedded embedded = system.texts(sentences, "sts");
+  std::vector<std::string> unused;
+  check_embedded(
+      embedded, OnMissing::kStop, [&](size_t i) { return sentences[i]; }, unused);
+  std::vector<StsPart> parts;
+  int64_t next = 0;
+  for (const StsSubset& subset : task.subsets) {
+    StsPart& part = parts.emplace_back();
+    for (const StsPair& pair : subset.pairs) {
+      part.cosines.push_back(cosine(embedded.vectors[next], embedded.vectors[next + 1]));
+      part.scores.push_back(pair.score);
+      next += 2;
     }
-    add_correlations(task, parts, report);
-    counts[task.name] = task.num_pairs();
-    sum += report.find(task.name + "_spearman")->value;
   }
-  system.finish();
-  if (tasks.size() == task_files().size()) {
-    report.metrics.push_back(
-        {"sts_mean_spearman", sum / static_cast<double>(tasks.size()), std::nullopt});
+  return parts;
+}
+
+/// Spearman's correlation of cosines with people's scores, times 100: over all pairs of a task (the
+/// paper's figure), and as mean and weighted mean of the subsets; Pearson's too.
+class StsEvaluation final : public Evaluation {
+ public:
+  void register_options(OptionRegistry& registry) override {
+    register_data(registry, data_);
+    registry.add("sts-task", names_, "One of sts12 to sts16, stsb, sickr; may be repeated");
   }
-  report.data = {{"pairs", counts}};
-  return report;
+  void validate() const override { check_data(data_); }
+
+  TaskReport run(const MakeSystem& make_system) const override {
+    validate();
+    const std::vector<StsTask> tasks = load_sts(data_, names_);
+    const std::unique_ptr<System> system = make_system();
+    TaskReport report;
+    report.system = system->describe();
+    Json counts = Json::object();
+    double sum = 0;
+    for (const StsTask& task : tasks) {
+      add_correlations(task, score_pairs(*system, task), report);
+      counts[task.name] = task.num_pairs();
+      sum += report.find(task.name + "_spearman")->value;
+    }
+    system->finish();
+    if (tasks.size() == task_files().size()) {
+      report.metrics.push_back(
+          {"sts_mean_spearman", sum / static_cast<double>(tasks.size()), std::nullopt});
+    }
+    report.data = {{"pairs", counts}};
+    return report;
+  }
+
+ private:
+  fs::path data_;
+  std::vector<std::string> names_;  // empty = all
+};
+
+PublishedFigures figures(std::string system, const std::vector<double>& correlations) {
+  PublishedFigures figures{std::move(system), {}};
+  for (size_t i = 0; i < task_files().size(); ++i) {
+    figures.metrics[fmt::format("{}_spearman", task_files()[i].name)] = correlations[i];
+  }
+  figures.metrics["sts_mean_spearman"] = correlations.back();
+  return figures;
+}
+
+}  // namespace
+
+/// Table 5.
+Protocol sts_protocol() {
+  return {.name = "sts",
+          .summary = "STS12 to STS16, STS-B and SICK-R, similarity of sentences (table 5)",
+          .data_layout =
+              "SentEval's folders STS12-en-test … STS16-en-test, STSBenchmark (tokenized) and "
+              "SICK, as\n"
+              "its get_transfer_data.bash makes them; also in STS/.",
+          .example_data = "SentEval/data/downstream/STS",
+          .metrics =
+              "sts12_spearman … sts16_spearman, stsb_spearman, sickr_spearman, "
+              "sts_mean_spearman; …_pearson, …_spearman_mean, …_spearman_weighted_mean, and "
+              "one of each subset",
+          .make_evaluation = []() -> std::unique_ptr<Evaluation> {
+            return std::make_unique<StsEvaluation>();
+          },
+          .published = {
+              figures("E5-V", {80.03, 89.94, 85.67, 89.09, 85.89, 87.88, 83.51, 86.00}),
+              figures("PromptEOL", {79.16, 90.22, 85.40, 88.99, 86.25, 88.37, 81.51, 85.70}),
+              figures("SimCSE-RoBERTa", {76.53, 85.21, 80.95, 86.03, 82.57, 85.83, 80.50, 82.52})}};
 }
 
 }  // namespace e5v

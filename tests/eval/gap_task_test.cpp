@@ -1,0 +1,72 @@
+#include "e5v/eval/gap_task.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/eval/eval_support.h"
+
+namespace e5v {
+namespace {
+
+using testing::ElementsAre;
+
+/// Three pictures with two captions each.
+RetrievalSet small_set() {
+  RetrievalSet set;
+  for (int i = 0; i < 3; ++i) {
+    set.images.push_back({.id = fmt::format("image{}", i),
+                          .path = fmt::format("/nowhere/image{}", i),
+                          .drawn_text = {}});
+    for (int c = 0; c < 2; ++c) {
+      set.captions.push_back(fmt::format("caption{}{}", i, c));
+      set.image_of_caption.push_back(i);
+    }
+  }
+  return set;
+}
+
+/// Captions point to their picture, but for the second one of picture 2, which points to picture 0.
+std::vector<float> mostly_right(const std::string& key) {
+  if (key.ends_with("caption21")) return one_hot(0, 3);
+  const size_t digit = key.find_first_of("0123456789");
+  return one_hot(static_cast<size_t>(key[digit] - '0'), 3);
+}
+
+TEST(LoadGapTest, TakesEachPictureWithItsFirstCaption) {
+  const TemporaryFolder folder;
+  write_file(folder / "c.tsv", "a.png\tfirst\na.png\tsecond\nb.png\tother\n");
+  DataOptions options{"test"};
+  options.data = folder / "c.tsv";
+  EXPECT_THAT(load_gap(options).captions, ElementsAre("first", "other"));
+  EXPECT_THROW(load_gap(DataOptions{"test"}), ConfigError);
+}
+
+TEST(EvaluateGapTest, EachVariantHasFiguresAndAPlot) {
+  const auto apart = [] {
+    return std::make_unique<FakeSystem>([](const std::string& key) {
+      const float side = key.starts_with("image") ? 1 : -1;
+      return std::vector<float>{side, static_cast<float>(key.back() - '0') * 0.1f + 0.1f};
+    });
+  };
+  const auto together = [] { return std::make_unique<FakeSystem>(mostly_right); };
+  const TaskReport report = evaluate_gap({{"apart", "", apart}, {"together", "trained", together}},
+                                         small_set(), OnMissing::kStop);
+  // Pictures (1, y) and texts (−1, y) / length, y = 0.1, 0.2, 0.3; the captions are those of digit
+  // 0.
+  const auto x = [](double y) { return 1 / std::sqrt(1 + y * y); };
+  const double image_x = (x(0.1) + x(0.2) + x(0.3)) / 3;
+  const double image_y = (0.1 * x(0.1) + 0.2 * x(0.2) + 0.3 * x(0.3)) / 3;
+  EXPECT_NEAR(report.find("gap_centroid_distance")->value,
+              std::hypot(image_x + x(0.1), image_y - 0.1 * x(0.1)), 1e-6);
+  EXPECT_EQ(report.find("gap_linear_separability")->value, 100);
+  EXPECT_NEAR(report.find("gap_trained_centroid_distance")->value, 0, 1e-6);
+  EXPECT_NEAR(report.find("gap_trained_alignment")->value, 0, 1e-6);
+  EXPECT_EQ(report.plots.size(), 2u);
+  EXPECT_EQ(report.plots[0].plot.images.size(), 3u);
+  EXPECT_EQ(report.data["pairs"], 3);
+}
+
+}  // namespace
+}  // namespace e5v
