@@ -4,8 +4,8 @@
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
 #include "e5v/cli/commands.h"
-#include "e5v/train/join_vision_tower.h"
-#include "e5v/train/merge_adapter.h"
+#include "e5v/convert/join_vision_tower.h"
+#include "e5v/convert/merge_adapter.h"
 
 namespace e5v {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/model/load_parameters.h"
-#include "e5v/model/stored_tensor.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 namespace {

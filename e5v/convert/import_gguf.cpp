@@ -14,8 +14,8 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/checkpoint/gguf.h"
+#include "e5v/convert/model_folder.h"
 #include "e5v/families/registry.h"
-#include "e5v/model/model_folder.h"
 #include "e5v/nn/linear.h"
 
 namespace e5v {

@@ -9,11 +9,11 @@
 #include "e5v/base/file.h"
 #include "e5v/base/new_folder.h"
 #include "e5v/convert/calibration.h"
+#include "e5v/convert/model_folder.h"
 #include "e5v/families/registry.h"
 #include "e5v/model/checkpoint_report.h"
-#include "e5v/model/model_folder.h"
 #include "e5v/model/stored_precision.h"
-#include "e5v/model/stored_tensor.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 namespace {

@@ -19,8 +19,8 @@
 #include "e5v/base/threads.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
+#include "e5v/convert/model_folder.h"
 #include "e5v/families/model_preset.h"
-#include "e5v/model/model_folder.h"
 #include "e5v/nn/linear.h"
 #include "e5v/text/word_tokenizer.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "e5v/base/json.h"
-#include "e5v/model/weight_names.h"
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/nn/parameter_visitor.h"
 
 namespace e5v {

@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "e5v/base/json.h"
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/image/anyres.h"  // ImageProcessing
 #include "e5v/model/gguf_names.h"
 #include "e5v/model/model.h"
 #include "e5v/model/picture_rules.h"
 #include "e5v/model/text_config.h"
-#include "e5v/model/weight_names.h"
 #include "e5v/text/prompts.h"
 
 namespace e5v {

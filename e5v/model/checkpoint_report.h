@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "e5v/checkpoint/checkpoint.h"
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/model/precision.h"
-#include "e5v/model/weight_names.h"
 #include "e5v/nn/parameter_visitor.h"
 
 namespace e5v {

@@ -6,11 +6,11 @@
 #include <memory>
 #include <vector>
 
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/model/clip_config.h"
 #include "e5v/model/encoder_layer.h"
 #include "e5v/model/load_parameters.h"
 #include "e5v/model/vision_tower.h"
-#include "e5v/model/weight_names.h"
 
 namespace e5v {
 

@@ -9,11 +9,11 @@
 #include <set>
 
 #include "e5v/base/error.h"
+#include "e5v/lora/lora_adapter.h"
 #include "e5v/model/checkpoint_report.h"
-#include "e5v/model/lora.h"
 #include "e5v/model/stored_precision.h"
-#include "e5v/model/stored_tensor.h"
 #include "e5v/nn/fused_linear.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "e5v/model/weight_names.h"
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/nn/weight_form.h"
 
 namespace e5v {

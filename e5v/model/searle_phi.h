@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "e5v/model/load_parameters.h"
+#include "e5v/nn/keyed_dropout.h"
 #include "e5v/nn/linear.h"
-#include "e5v/nn/lora_linear.h"
 
 namespace e5v {
 

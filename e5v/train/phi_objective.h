@@ -12,7 +12,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/model/clip.h"
 #include "e5v/model/searle_phi.h"
-#include "e5v/nn/lora_linear.h"
+#include "e5v/nn/keyed_dropout.h"
 #include "e5v/text/tokenizer.h"
 #include "e5v/train/concepts.h"
 #include "e5v/train/objective.h"

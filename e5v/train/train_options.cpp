@@ -113,22 +113,6 @@ void require(bool holds, std::string_view field, int64_t value, std::string_view
 
 }  // namespace
 
-void LoraOptions::register_options(OptionRegistry& registry) {
-  registry.add("lora-rank", lora_rank, "Rank of the updates");
-  registry.add("lora-alpha", lora_alpha, "Updates are scaled by alpha / rank");
-  registry.add("lora-dropout", lora_dropout, "Share of an update's inputs that is dropped");
-  registry.add("target-modules", target_modules, "Linears that get an update");
-}
-
-void LoraOptions::validate() const {
-  require(lora_rank >= 1, "lora_rank", lora_rank, "1 or more");
-  if (!(lora_dropout >= 0 && lora_dropout < 1)) {
-    throw ConfigError(
-        fmt::format("'lora_dropout' is {}, expected 0 or more and below 1", lora_dropout));
-  }
-  if (target_modules.empty()) throw ConfigError("'target_modules' is empty");
-}
-
 void TrainOptions::register_options(OptionRegistry& registry) {
   registry.add("objective", objective,
                {{"contrastive", TrainingObjective::kContrastive},

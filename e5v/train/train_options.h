@@ -7,6 +7,7 @@
 
 #include "e5v/base/json.h"
 #include "e5v/base/options.h"
+#include "e5v/lora/lora_modules.h"
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/optimizer.h"
 #include "e5v/train/triplets.h"
@@ -37,19 +38,6 @@ enum class BasePrecision {
   kFloat32,
   kBFloat16,
   kNf4,  ///< bf16 products where the processor has them, else fp32
-};
-
-struct LoraOptions {
-  int64_t lora_rank = 64;
-  /// The update is scaled by alpha / rank.
-  double lora_alpha = 16;
-  double lora_dropout = 0.05;
-  /// Last parts of the names of the Linears that get an update.
-  std::vector<std::string> target_modules = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                             "gate_proj", "up_proj", "down_proj"};
-
-  void register_options(OptionRegistry& registry);
-  void validate() const;
 };
 
 /// Everything that a training run depends on besides the files it reads: what a recipe holds.

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "e5v/base/error.h"
-#include "e5v/train/rewrite_checkpoint.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/convert/rewrite_checkpoint.h"
+#include "e5v/nn/tensor_file.h"
 
 namespace e5v {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "e5v/model/weight_names.h"
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/nn/linear.h"
 #include "e5v/nn/parameter_visitor.h"
 #include "e5v/train/optimizer.h"

@@ -11,10 +11,10 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/base/random.h"
+#include "e5v/nn/tensor_file.h"
 #include "e5v/train/loss_curve.h"
 #include "e5v/train/objective.h"
 #include "e5v/train/optimizer.h"
-#include "e5v/train/tensor_file.h"
 #include "e5v/train/triplets.h"
 
 namespace e5v {

@@ -7,9 +7,9 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/families/registry.h"
-#include "e5v/model/stored_tensor.h"
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/packed_weight.h"
+#include "e5v/nn/stored_tensor.h"
 #include "e5v/train/trained_parameters.h"
 
 namespace e5v {
@@ -87,9 +87,10 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
   if (options.trains_lora()) {
     std::optional<LoraAdapter> start;
     if (!adapter.empty()) start = LoraAdapter::load(adapter, names);
-    lora_ = apply_lora(*model_, names, options.lora, static_cast<uint64_t>(options.seed),
-                       start ? &*start : nullptr);
-    parameters_ = lora_.parameters();
+    lora_ =
+        apply_lora([&](ParameterVisitor& visitor) { model_->visit_parameters(visitor); }, names,
+                   options.lora, static_cast<uint64_t>(options.seed), start ? &*start : nullptr);
+    for (auto& [name, value] : lora_.tensors()) parameters_.push_back({name, value});
   } else {
     if (!adapter.empty()) {
       throw ConfigError("--adapter is given, but 'trainable' is not lora; merge it first");

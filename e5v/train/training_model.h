@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "e5v/base/log.h"
+#include "e5v/lora/lora_modules.h"
 #include "e5v/model/architecture.h"
-#include "e5v/train/lora_training.h"
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_batch.h"
 

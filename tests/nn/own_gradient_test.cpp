@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "e5v/kernels/isa.h"
+#include "e5v/lora/lora_storage.h"
 #include "e5v/nn/gated_mlp.h"
-#include "e5v/nn/lora_linear.h"
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/norm.h"
 #include "e5v/nn/packed_attention.h"

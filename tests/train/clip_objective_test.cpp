@@ -12,7 +12,7 @@
 #include "e5v/base/error.h"
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/image/decode.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/nn/tensor_file.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"

@@ -11,7 +11,7 @@
 #include "e5v/base/file.h"
 #include "e5v/convert/random_model.h"
 #include "e5v/families/registry.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/nn/tensor_file.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "e5v/model/weight_names.h"
+#include "e5v/checkpoint/weight_names.h"
 
 namespace e5v {
 

@@ -1,10 +1,10 @@
-#include "e5v/train/tensor_file.h"
+#include "e5v/nn/tensor_file.h"
 
 #include <utility>
 #include <vector>
 
 #include "e5v/checkpoint/checkpoint.h"
-#include "e5v/model/stored_tensor.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 

@@ -1,4 +1,4 @@
-#include "e5v/train/rewrite_checkpoint.h"
+#include "e5v/convert/rewrite_checkpoint.h"
 
 #include <algorithm>
 #include <vector>
@@ -7,8 +7,8 @@
 #include "e5v/base/new_folder.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
-#include "e5v/model/model_folder.h"
-#include "e5v/model/stored_tensor.h"
+#include "e5v/convert/model_folder.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 namespace {

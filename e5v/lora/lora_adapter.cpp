@@ -1,4 +1,4 @@
-#include "e5v/model/lora.h"
+#include "e5v/lora/lora_adapter.h"
 
 #include <cmath>
 #include <optional>
@@ -6,8 +6,8 @@
 
 #include "e5v/base/json.h"
 #include "e5v/checkpoint/checkpoint.h"
-#include "e5v/model/stored_tensor.h"
 #include "e5v/nn/packed_weight.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 namespace {

@@ -1,4 +1,4 @@
-#include "e5v/model/stored_tensor.h"
+#include "e5v/nn/stored_tensor.h"
 
 #include <cstring>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "e5v/nn/lora_linear.h"
+#include "e5v/lora/lora_storage.h"
 
 #include <gmock/gmock.h>
 

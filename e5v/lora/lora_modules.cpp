@@ -1,17 +1,19 @@
-#include "e5v/train/lora_training.h"
+#include "e5v/lora/lora_modules.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <utility>
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/nn/parameter_visitor.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/base/json.h"
+#include "e5v/lora/lora_storage.h"
+#include "e5v/nn/tensor_file.h"
 
 namespace e5v {
 namespace {
@@ -122,32 +124,49 @@ std::string text_model_pattern(const WeightNames& names) {
 
 }  // namespace
 
-std::vector<Parameter> LoraModules::parameters() const {
-  std::vector<Parameter> parameters;
-  for (const Module& module : modules) {
-    const std::string prefix = "base_model.model." + module.name;
-    parameters.push_back({prefix + ".lora_A.weight", module.A});
-    parameters.push_back({prefix + ".lora_B.weight", module.B});
-  }
-  return parameters;
+void LoraOptions::register_options(OptionRegistry& registry) {
+  registry.add("lora-rank", lora_rank, "Rank of the updates");
+  registry.add("lora-alpha", lora_alpha, "Updates are scaled by alpha / rank");
+  registry.add("lora-dropout", lora_dropout, "Share of an update's inputs that is dropped");
+  registry.add("target-modules", target_modules, "Linears that get an update");
 }
 
-LoraModules apply_lora(Model& model, const WeightNames& names, const LoraOptions& options,
-                       uint64_t seed, const LoraAdapter* start) {
+void LoraOptions::validate() const {
+  if (lora_rank < 1) {
+    throw ConfigError(fmt::format("'lora_rank' is {}, expected 1 or more", lora_rank));
+  }
+  if (!(lora_dropout >= 0 && lora_dropout < 1)) {
+    throw ConfigError(
+        fmt::format("'lora_dropout' is {}, expected 0 or more and below 1", lora_dropout));
+  }
+  if (target_modules.empty()) throw ConfigError("'target_modules' is empty");
+}
+
+std::vector<std::pair<std::string, at::Tensor>> LoraModules::tensors() const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const Module& module : modules) {
+    const std::string prefix = "base_model.model." + module.name;
+    tensors.emplace_back(prefix + ".lora_A.weight", module.A);
+    tensors.emplace_back(prefix + ".lora_B.weight", module.B);
+  }
+  return tensors;
+}
+
+LoraModules apply_lora(const std::function<void(ParameterVisitor&)>& visit,
+                       const WeightNames& names, const LoraOptions& options, uint64_t seed,
+                       const LoraAdapter* start) {
   options.validate();
   const at::NoGradGuard no_grad;
   LoraApplier applier(names, options, seed, start);
-  model.visit_parameters(applier);
+  visit(applier);
   return applier.finish();
 }
 
 void write_adapter(const std::filesystem::path& folder, const LoraModules& modules,
                    const WeightNames& names, const LoraOptions& options,
                    const std::string& base_model) {
-  std::map<std::string, at::Tensor> tensors;
-  for (const Parameter& parameter : modules.parameters()) {
-    tensors[parameter.name] = parameter.value;
-  }
+  const auto list = modules.tensors();
+  const std::map<std::string, at::Tensor> tensors(list.begin(), list.end());
   write_tensor_file(folder / "adapter_model.safetensors", tensors, {{"format", "pt"}});
   const Json config = {{"base_model_name_or_path", base_model},
                        {"bias", "none"},

@@ -1,4 +1,4 @@
-#include "e5v/train/join_vision_tower.h"
+#include "e5v/convert/join_vision_tower.h"
 
 #include <gmock/gmock.h>
 
@@ -6,7 +6,7 @@
 #include "e5v/base/file.h"
 #include "e5v/convert/random_model.h"
 #include "e5v/families/registry.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/nn/tensor_file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace e5v {

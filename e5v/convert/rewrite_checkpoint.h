@@ -8,7 +8,7 @@
 #include <string>
 
 #include "e5v/base/progress.h"
-#include "e5v/model/weight_names.h"
+#include "e5v/checkpoint/weight_names.h"
 
 namespace e5v {
 

@@ -1,4 +1,4 @@
-#include "e5v/train/merge_adapter.h"
+#include "e5v/convert/merge_adapter.h"
 
 #include <fmt/ranges.h>
 
@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "e5v/base/error.h"
+#include "e5v/convert/rewrite_checkpoint.h"
 #include "e5v/embed/embedder.h"
 #include "e5v/families/registry.h"
-#include "e5v/model/lora.h"
+#include "e5v/lora/lora_adapter.h"
 #include "e5v/model/stored_precision.h"
-#include "e5v/train/rewrite_checkpoint.h"
 
 namespace e5v {
 namespace {

@@ -1,4 +1,4 @@
-#include "e5v/train/join_vision_tower.h"
+#include "e5v/convert/join_vision_tower.h"
 
 #include <fmt/ranges.h>
 
@@ -11,9 +11,9 @@
 
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
+#include "e5v/convert/rewrite_checkpoint.h"
 #include "e5v/families/registry.h"
-#include "e5v/model/stored_tensor.h"
-#include "e5v/train/rewrite_checkpoint.h"
+#include "e5v/nn/stored_tensor.h"
 
 namespace e5v {
 namespace {

@@ -1,4 +1,4 @@
-#include "e5v/model/model_folder.h"
+#include "e5v/convert/model_folder.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "e5v/model/weight_names.h"
+#include "e5v/checkpoint/weight_names.h"
 
 #include <charconv>
 

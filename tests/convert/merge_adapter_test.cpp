@@ -1,10 +1,10 @@
-#include "e5v/train/merge_adapter.h"
+#include "e5v/convert/merge_adapter.h"
 
 #include <gmock/gmock.h>
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/train/tensor_file.h"
+#include "e5v/nn/tensor_file.h"
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 
