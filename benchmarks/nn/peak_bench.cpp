@@ -11,21 +11,19 @@
 namespace e5v {
 namespace {
 
-void Peak(benchmark::State& state, ProductKind kind) {
+void Peak(benchmark::State& state, at::ScalarType dtype) {
   double rate = 0;
-  for (auto _ : state) rate = measure_product_rate(kind);
+  for (auto _ : state) rate = measure_product_rate(dtype);
   state.counters["GFLOP/s"] = rate;
 }
-BENCHMARK_CAPTURE(Peak, fp32, ProductKind::kFloat32)->Iterations(1);
-BENCHMARK_CAPTURE(Peak, bf16, ProductKind::kBFloat16)->Iterations(1);
-BENCHMARK_CAPTURE(Peak, int8, ProductKind::kInt8)->Iterations(1);
+BENCHMARK_CAPTURE(Peak, fp32, at::kFloat)->Iterations(1);
+BENCHMARK_CAPTURE(Peak, bf16, at::kBFloat16)->Iterations(1);
+BENCHMARK_CAPTURE(Peak, int8, at::kChar)->Iterations(1);
 
 /// Arguments: rows, in_features, out_features.
-void Packed(benchmark::State& state, PackedWeight::Precision precision) {
+void Packed(benchmark::State& state, at::ScalarType dtype) {
   const int64_t rows = state.range(0), in_features = state.range(1), out_features = state.range(2);
-  const PackedWeight weight(at::ones({out_features, in_features}), precision);
-  const at::ScalarType dtype =
-      precision == PackedWeight::Precision::kFloat32 ? at::kFloat : at::kBFloat16;
+  const PackedWeight weight(at::ones({out_features, in_features}), dtype);
   const at::Tensor x = at::ones({rows, in_features}, dtype);
   const at::Tensor y = at::empty({rows, out_features}, dtype);
   weight.matmul(x, {}, y);
@@ -41,8 +39,8 @@ void model_shapes(benchmark::internal::Benchmark* bench) {
   }
   bench->UseRealTime()->Unit(benchmark::kMillisecond);
 }
-BENCHMARK_CAPTURE(Packed, fp32, PackedWeight::Precision::kFloat32)->Apply(model_shapes);
-BENCHMARK_CAPTURE(Packed, bf16, PackedWeight::Precision::kBFloat16)->Apply(model_shapes);
+BENCHMARK_CAPTURE(Packed, fp32, at::kFloat)->Apply(model_shapes);
+BENCHMARK_CAPTURE(Packed, bf16, at::kBFloat16)->Apply(model_shapes);
 
 }  // namespace
 }  // namespace e5v

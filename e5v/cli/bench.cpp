@@ -151,18 +151,12 @@ Measurement measure(const Embedder& embedder, const Workload& workload, int64_t 
   return result;
 }
 
-/// What the weights of this precision are multiplied as.
-ProductKind product_kind(std::string_view precision) {
-  if (precision == "fp32") return ProductKind::kFloat32;
-  const bool is_integers = precision == "int8" || precision == "int4";
-  return is_integers ? ProductKind::kInt8 : ProductKind::kBFloat16;
-}
-
 void BenchCommand::run(const CommandContext& context) const {
   if (repetitions < 1)
     throw ConfigError(fmt::format("'repetitions' is {}, expected > 0", repetitions));
   const Embedder loaded = embedder.load(context);
-  const double product_rate = measure_product_rate(product_kind(loaded.precision()));
+  const double product_rate =
+      measure_product_rate(product_dtype(precision_from_name(loaded.precision())));
 
   std::vector<Measurement> measurements;
   for (const std::string& shape : texts) {

@@ -20,7 +20,7 @@ class GroupInPassing {
   std::unique_ptr<LinearStorage> take(size_t part, const at::Tensor& x) {
     if (storages_.empty()) {
       for (RoundedPart& rounded : round_(group_, x)) {
-        storages_.push_back(make_storage({std::move(rounded)}, group_.in_features(), group_.form));
+        storages_.push_back(group_.form->load({std::move(rounded)}, group_.in_features()));
       }
     }
     return std::move(storages_.at(part));

@@ -42,15 +42,9 @@ class ParameterCounter final : public ParameterVisitor {
   void linear(const std::string& name, Linear& linear) override {
     const uint64_t weights = num_elements(linear.checkpoint_shape());
     const uint64_t biases = linear.has_bias() ? static_cast<uint64_t>(linear.out_features()) : 0;
-    const auto of = [&](Precision precision) {
-      const WeightForm form = weight_form(names_, name, precision);
-      return form == WeightForm::kInt4   ? weights * 17 / 32  // with the multipliers, 4.25 bits
-             : form == WeightForm::kNf4  ? weights * 33 / 64  // with the blocks' scales, 4.125 bits
-             : form == WeightForm::kInt8 ? weights
-                                         : weights * 2;
-    };
-    for (const Precision precision : {Precision::kInt8, Precision::kInt4, Precision::kNf4}) {
-      quantized_bytes[precision] += of(precision);
+    for (const Precision precision : quantized_precisions()) {
+      const double bits = weight_form(names_, name, precision).bits_per_value();
+      quantized_bytes[precision] += static_cast<uint64_t>(static_cast<double>(weights) * bits / 8);
     }
     matrix_elements += weights;
     float32_elements += biases;

@@ -24,7 +24,7 @@ std::vector<TensorSpec> specs_of(const WeightGroup& group) {
   std::vector<TensorSpec> specs;
   for (const WeightGroup::Part& part : group.parts) {
     for (const FormTensor& tensor :
-         form_tensors(group.form, part.linear->out_features(), group.in_features())) {
+         group.form->tensors(part.linear->out_features(), group.in_features())) {
       specs.push_back({part.stored_name + tensor.suffix, stored_dtype(tensor.dtype), tensor.shape});
     }
   }
@@ -43,7 +43,7 @@ std::vector<RoundedPart> write_group(const WeightGroup& group, const at::Tensor&
     weights.push_back(view_stored(*checkpoint.find(stored_name))
                           .reshape({linear->out_features(), linear->in_features()}));
   }
-  std::vector<RoundedPart> rounded = round_parts(weights, group.form, inputs);
+  std::vector<RoundedPart> rounded = group.form->round(weights, inputs);
   weights.clear();
   const std::vector<TensorSpec> specs = specs_of(group);
   size_t next = 0;
@@ -60,10 +60,10 @@ std::vector<RoundedPart> write_group(const WeightGroup& group, const at::Tensor&
 void quantize_checkpoint(const fs::path& source, const fs::path& target, Precision precision,
                          const ProgressCallback& progress, const PackedBatch* calibration) {
   if (!is_quantized(precision)) {
-    throw ConfigError(fmt::format("precision {} is none to quantise to; expected int8, int4 or nf4",
-                                  precision_name(precision)));
+    throw ConfigError(fmt::format("precision {} is none to quantise to; expected {}",
+                                  precision_name(precision), quantized_precision_names()));
   }
-  if (calibration != nullptr && precision != Precision::kInt4) {
+  if (calibration != nullptr && !can_be_calibrated(precision)) {
     throw ConfigError(
         fmt::format("precision {} is not calibrated; expected int4", precision_name(precision)));
   }

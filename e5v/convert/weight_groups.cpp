@@ -26,8 +26,8 @@ class GroupLister final : public ParameterVisitor {
  private:
   /// nullptr where the weight stays as it is.
   WeightGroup* start_group(const std::string& name) {
-    const WeightForm form = weight_form(names_, name, precision_);
-    if (form_tensors(form, 1, 1).empty()) return nullptr;
+    const RoundedForm* form = as_rounded(weight_form(names_, name, precision_));
+    if (form == nullptr) return nullptr;
     return &groups.emplace_back(WeightGroup{form, {}, names_.in_text_model(name)});
   }
   void add(WeightGroup* group, const std::string& name, Linear& linear) const {

@@ -16,7 +16,7 @@ struct WeightGroup {
     std::string stored_name;  ///< of the weight, in the checkpoint
     Linear* linear;           ///< of the model that was visited
   };
-  WeightForm form;
+  const RoundedForm* form;
   std::vector<Part> parts;
   bool is_in_language_model;
 

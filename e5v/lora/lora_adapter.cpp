@@ -59,7 +59,7 @@ void require_plain_lora(const Json& config) {
 
 at::Tensor LoraWeights::delta() const {
   // By oneDNN: at::mm takes minutes for an 8B model with a plain BLAS.
-  const PackedWeight a(A.t().contiguous(), PackedWeight::Precision::kFloat32);
+  const PackedWeight a(A.t().contiguous(), at::kFloat);
   return a.matmul(B, {}, at::kFloat).mul_(scale);
 }
 

@@ -52,11 +52,7 @@ void CheckpointMatcher::tensor(const std::string& name, at::Tensor&, at::IntArra
 }
 
 void CheckpointMatcher::linear(const std::string& name, Linear& linear) {
-  std::vector<FormTensor> rounded;
-  if (stored_) {
-    rounded = form_tensors(weight_form(names_, name, *stored_), linear.out_features(),
-                           linear.in_features());
-  }
+  const std::vector<FormTensor> rounded = rounded_tensors(names_, name, linear, stored_);
   if (rounded.empty()) expect(name + ".weight", linear.checkpoint_shape());
   for (const FormTensor& tensor : rounded) expect(name + ".weight" + tensor.suffix, tensor.shape);
   if (linear.has_bias()) expect(name + ".bias", {linear.out_features()});

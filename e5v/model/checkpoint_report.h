@@ -15,7 +15,7 @@ namespace e5v {
 /// Which stored tensor each parameter of a model comes from, and all that does not fit.
 struct CheckpointReport {
   /// Parameter -> stored name, both of tensors that fit. A rounded weight has an entry for each of
-  /// its form_tensors, under "NAME.weight" and their suffix.
+  /// its RoundedForm::tensors, under "NAME.weight" and their suffix.
   std::map<std::string, std::string> sources;
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;  ///< stored, and neither a parameter nor known to be unused

@@ -48,13 +48,15 @@ class ParameterLoader final : public ParameterVisitor {
 
   void linear(const std::string& name, Linear& linear) override {
     if (!is_wanted(name)) return;
-    const WeightForm form = weight_form(names_, name, precision_);
-    if (const auto rounded = rounded_tensors(name, linear, form); !rounded.empty()) {
-      linear.set_weight(make_storage({read_rounded(name, rounded)}, linear.in_features(), form));
+    if (const RoundedForm* form = stored_form(name)) {
+      linear.set_weight(form->load({read_rounded(name, linear)}, linear.in_features()));
       set_bias(name, linear);
     } else {
       set_plain(name, linear);
-      if (options_.pack) linear.set_weight(make_storage({linear.storage().dense()}, form));
+      if (options_.pack) {
+        const WeightForm& packed = weight_form(names_, name, precision_);
+        linear.set_weight(packed.make_storage({linear.storage().dense()}));
+      }
     }
     release(name, linear);
   }
@@ -62,27 +64,13 @@ class ParameterLoader final : public ParameterVisitor {
   void fused(FusedLinear& linears) override {
     const std::string first = full_name(linears.name(0));
     if (!is_wanted(first)) return;
-    const WeightForm form = weight_form(names_, first, precision_);
-    std::vector<RoundedPart> rounded_parts;
-    for (size_t i = 0; i < linears.num_parts(); ++i) {
-      const std::string name = full_name(linears.name(i));
-      Linear& part = linears.part(i);
-      if (const auto rounded = rounded_tensors(name, part, form); !rounded.empty()) {
-        rounded_parts.push_back(read_rounded(name, rounded));
-        set_bias(name, part);
-      } else {
-        set_plain(name, part);
+    if (const RoundedForm* form = stored_form(first)) {
+      load_rounded(linears, *form);
+    } else {
+      for (size_t i = 0; i < linears.num_parts(); ++i) {
+        set_plain(full_name(linears.name(i)), linears.part(i));
       }
-    }
-    if (!rounded_parts.empty()) {
-      try {
-        linears.set_packed(make_storage(rounded_parts, linears.part(0).in_features(), form));
-      } catch (const InputError& error) {
-        throw FormatError(checkpoint_.file_of(report_.sources.at(first + ".weight")).native(),
-                          fmt::format("'{}': {}", first, error.what()));
-      }
-    } else if (options_.pack) {
-      linears.pack(form);
+      if (options_.pack) linears.pack(weight_form(names_, first, precision_));
     }
     for (size_t i = 0; i < linears.num_parts(); ++i) {
       release(full_name(linears.name(i)), linears.part(i));
@@ -111,18 +99,37 @@ class ParameterLoader final : public ParameterVisitor {
     return options_.only.empty() || std::any_of(options_.only.begin(), options_.only.end(), begins);
   }
 
-  /// What the weight consists of in the file; empty for a plain tensor.
-  std::vector<FormTensor> rounded_tensors(const std::string& name, const Linear& linear,
-                                          WeightForm form) const {
-    if (!is_rounded_) return {};
-    return form_tensors(form, linear.out_features(), linear.in_features());
+  /// The form to which the checkpoint's weight is rounded; nullptr for a plain tensor.
+  const RoundedForm* stored_form(const std::string& name) const {
+    return is_rounded_ ? as_rounded(weight_form(names_, name, precision_)) : nullptr;
+  }
+
+  void load_rounded(FusedLinear& linears, const RoundedForm& form) {
+    std::vector<RoundedPart> parts;
+    for (size_t i = 0; i < linears.num_parts(); ++i) {
+      const std::string name = full_name(linears.name(i));
+      parts.push_back(read_rounded(name, linears.part(i)));
+      set_bias(name, linears.part(i));
+    }
+    try {
+      linears.set_packed(form.load(parts, linears.part(0).in_features()));
+    } catch (const InputError& error) {
+      const std::string first = full_name(linears.name(0));
+      throw FormatError(checkpoint_.file_of(report_.sources.at(first + ".weight")).native(),
+                        fmt::format("'{}': {}", first, error.what()));
+    }
+  }
+
+  std::vector<FormTensor> stored_tensors(const std::string& name, const Linear& linear) const {
+    return rounded_tensors(names_, name, linear,
+                           is_rounded_ ? std::optional(precision_) : std::nullopt);
   }
 
   /// Copies of those tensors: the file's are not aligned, and are let go. Those of 8-bit integers
   /// are seen in place: they need no alignment, and are packed into memory of their own at once.
-  RoundedPart read_rounded(const std::string& name, const std::vector<FormTensor>& tensors) const {
+  RoundedPart read_rounded(const std::string& name, const Linear& linear) const {
     RoundedPart part;
-    for (const FormTensor& tensor : tensors) {
+    for (const FormTensor& tensor : stored_tensors(name, linear)) {
       const TensorView stored = find(name + ".weight" + tensor.suffix);
       const bool is_in_place = tensor.dtype == at::kChar;
       const at::Tensor value =
@@ -184,7 +191,7 @@ class ParameterLoader final : public ParameterVisitor {
   }
 
   void release(const std::string& name, const Linear& linear) {
-    const auto rounded = rounded_tensors(name, linear, weight_form(names_, name, precision_));
+    const std::vector<FormTensor> rounded = stored_tensors(name, linear);
     if (rounded.empty()) done(name + ".weight");
     for (const FormTensor& tensor : rounded) done(name + ".weight" + tensor.suffix);
     if (linear.has_bias()) done(name + ".bias");
@@ -226,11 +233,7 @@ class TypeChecker final : public ParameterVisitor {
   }
   void linear(const std::string& name, Linear& linear) override {
     if (linear.has_bias()) expect_floating_point(name + ".bias");
-    std::vector<FormTensor> rounded;
-    if (stored_) {
-      rounded = form_tensors(weight_form(names_, name, *stored_), linear.out_features(),
-                             linear.in_features());
-    }
+    const std::vector<FormTensor> rounded = rounded_tensors(names_, name, linear, stored_);
     if (rounded.empty()) expect_floating_point(name + ".weight");
     for (const FormTensor& tensor : rounded) {
       const DType expected = stored_dtype(tensor.dtype);

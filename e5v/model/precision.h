@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "e5v/checkpoint/weight_names.h"
 #include "e5v/nn/weight_form.h"
@@ -34,12 +35,26 @@ const char* precision_name(Precision precision);
 
 /// int8, int4 and nf4: what `e5v quantize` writes.
 bool is_quantized(Precision precision);
+std::vector<Precision> quantized_precisions();
+/// Their names, for a message: "int8, int4 or nf4".
+std::string quantized_precision_names();
+/// Whether the language model's weights can be rounded for given inputs.
+bool can_be_calibrated(Precision precision);
+/// Of the layout of such a precision's folders: which weights have which form, and those forms.
+int layout_version(Precision precision);
 
-/// The type of the operands; `precision` is not kAuto.
+/// The type of what is between the products; `precision` is not kAuto.
 at::ScalarType compute_dtype(Precision precision);
+/// The type of the operands of the language model's products; kChar: 8-bit integers.
+at::ScalarType product_dtype(Precision precision);
 
 /// How the weight of the Linear of that canonical name lies in memory, packed for inference;
 /// `precision` is neither kAuto nor kFloat16.
-WeightForm weight_form(const WeightNames& names, std::string_view name, Precision precision);
+const WeightForm& weight_form(const WeightNames& names, std::string_view name, Precision precision);
+
+/// What the weight of that Linear consists of in a checkpoint that is rounded to `stored`; empty
+/// where it is a plain tensor.
+std::vector<FormTensor> rounded_tensors(const WeightNames& names, const std::string& name,
+                                        const Linear& linear, std::optional<Precision> stored);
 
 }  // namespace e5v

@@ -9,9 +9,6 @@ namespace {
 
 constexpr const char* kMethod = "e5v";
 
-/// Of the layout of a precision's folders: which weights have which form, and those forms.
-int layout_version(Precision precision) { return precision == Precision::kInt4 ? 2 : 1; }
-
 }  // namespace
 
 Json quantization_config(Precision precision) {
@@ -46,7 +43,7 @@ std::optional<Precision> stored_precision(const std::filesystem::path& model_dir
                                   "e5v quantize makes it anew from the original weights",
                                   printable(quantization.dump(), 200), expected));
   };
-  if (!precision || !is_quantized(*precision)) refuse("precision int8, int4 or nf4");
+  if (!precision || !is_quantized(*precision)) refuse("precision " + quantized_precision_names());
   const int version = layout_version(*precision);
   if (!quantization.contains("version") || quantization["version"] != version) {
     refuse(fmt::format("version {}", version));

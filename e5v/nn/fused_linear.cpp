@@ -14,10 +14,10 @@ FusedLinear::FusedLinear(int64_t in_features, const std::vector<Part>& parts, bo
   packed_ = Linear(in_features, out_features, has_bias);
 }
 
-void FusedLinear::pack(WeightForm form) {
+void FusedLinear::pack(const WeightForm& form) {
   std::vector<at::Tensor> weights;
   for (const Linear& part : parts_) weights.push_back(part.storage().dense());
-  set_packed(make_storage(weights, form));
+  set_packed(form.make_storage(weights));
 }
 
 void FusedLinear::set_packed(std::unique_ptr<LinearStorage> weight) {

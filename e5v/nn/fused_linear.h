@@ -32,7 +32,7 @@ class FusedLinear {
 
   /// Replaces the parts' weights by one of that form. The parts must be loaded; afterwards they
   /// hold nothing.
-  void pack(WeightForm form);
+  void pack(const WeightForm& form);
   /// Takes that one weight as it is, and the parts' biases.
   void set_packed(std::unique_ptr<LinearStorage> weight);
   bool is_packed() const { return packed_.is_loaded(); }

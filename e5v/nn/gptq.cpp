@@ -25,9 +25,8 @@ at::Tensor error_feedback(const at::Tensor& inputs) {
   // An upper factor is the lower one of the channels in reverse order. In bf16: what that rounds is
   // a small part of each input, and the sums are still those of vectors with themselves.
   const at::Tensor columns = inputs.t().flip(0).to(at::kBFloat16).contiguous();
-  at::Tensor gram = PackedWeight(columns, PackedWeight::Precision::kBFloat16)
-                        .matmul(columns, {}, at::kFloat)
-                        .to(at::kDouble);
+  at::Tensor gram =
+      PackedWeight(columns, at::kBFloat16).matmul(columns, {}, at::kFloat).to(at::kDouble);
   const double damping = kDamping * gram.diagonal().mean().item<double>();
   if (!std::isfinite(damping)) throw InputError("the inputs of a product are not finite");
   if (damping == 0) return at::eye(gram.size(0), at::kFloat);

@@ -44,7 +44,7 @@ std::string describe_tensor(const at::Tensor& tensor) {
 
 struct PackedWeight::Impl {
   int64_t in_features, out_features;
-  Precision precision;
+  at::ScalarType dtype;
   /// What oneDNN multiplies; without it (no native bf16, no exact int8) `rows` is [out, in] bf16 or
   /// int8, row-major, and is widened block by block.
   std::optional<PackedPanels> panels;
@@ -53,18 +53,7 @@ struct PackedWeight::Impl {
   at::Tensor scales;    // [out_features]
   at::Tensor channels;  // [in_features]
 
-  at::ScalarType stored_dtype() const {
-    switch (precision) {
-      case Precision::kBFloat16:
-        return at::kBFloat16;
-      case Precision::kInt8:
-        return at::kChar;
-      case Precision::kFloat32:
-        break;
-    }
-    return at::kFloat;
-  }
-  at::ScalarType operand_dtype() const { return panels ? stored_dtype() : at::kFloat; }
+  at::ScalarType operand_dtype() const { return panels ? dtype : at::kFloat; }
 
   void pack(const std::vector<Int8Tensor>& parts);
   at::Tensor widened_rows(int64_t first, int64_t count) const;
@@ -72,7 +61,7 @@ struct PackedWeight::Impl {
                         bool accumulate) const;
 };
 
-PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
+PackedWeight::PackedWeight(const at::Tensor& weight, at::ScalarType dtype) {
   if (!weight.defined() || weight.dim() != 2 || !weight.device().is_cpu() ||
       !is_floating(weight.scalar_type()) || weight.size(0) == 0 || weight.size(1) == 0 ||
       weight.stride(1) != 1) {
@@ -85,23 +74,22 @@ PackedWeight::PackedWeight(const at::Tensor& weight, Precision precision) {
   Impl& impl = *impl_;
   impl.out_features = weight.size(0);
   impl.in_features = weight.size(1);
-  impl.precision = precision;
-  const at::ScalarType stored_dtype = impl.stored_dtype();
-  if (precision == Precision::kBFloat16 && !onednn::has_native_bf16()) {
-    impl.rows = at::empty({impl.out_features, impl.in_features}, stored_dtype);
+  impl.dtype = dtype;
+  if (dtype == at::kBFloat16 && !onednn::has_native_bf16()) {
+    impl.rows = at::empty({impl.out_features, impl.in_features}, dtype);
     impl.rows.copy_(weight);
     return;
   }
-  if (precision == Precision::kInt8) {
+  if (dtype == at::kChar) {
     impl.pack({quantize_int8(weight)});
     return;
   }
   PackedPanels& panels =
-      impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(stored_dtype));
+      impl.panels.emplace(impl.in_features, impl.out_features, onednn_type(dtype));
   for (int64_t panel = 0; panel < panels.num_panels(); ++panel) {
     const at::Tensor rows =
         weight.narrow(0, panels.first_feature(panel), panels.num_features(panel));
-    panels.pack(panel, rows.to(stored_dtype).contiguous().data_ptr());
+    panels.pack(panel, rows.to(dtype).contiguous().data_ptr());
   }
 }
 
@@ -125,7 +113,7 @@ PackedWeight::PackedWeight(const std::vector<Int8Tensor>& parts) {
     impl_->out_features += part.values.size(0);
   }
   impl_->in_features = parts.at(0).values.size(1);
-  impl_->precision = Precision::kInt8;
+  impl_->dtype = at::kChar;
   impl_->pack(parts);
 }
 
@@ -198,7 +186,7 @@ void PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias, const at:
   const at::Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
   const float* bias_data = bias.defined() ? dense_bias.data_ptr<float>() : nullptr;
   at::Tensor operand;
-  if (impl.precision == Precision::kInt8) {
+  if (impl.dtype == at::kChar) {
     const QuantizedRows rows = quantize_rows(x, impl.channels);
     if (impl.panels) {
       impl.panels->multiply(
@@ -210,7 +198,7 @@ void PackedWeight::matmul(const at::Tensor& x, const at::Tensor& bias, const at:
     operand = rows.values.to(at::kFloat).mul_(rows.scales.unsqueeze(1));
   } else {
     // Where bf16 is widened, x is rounded all the same: a CPU's results resemble another's.
-    operand = x.to(impl.stored_dtype()).to(impl.operand_dtype()).contiguous();
+    operand = x.to(impl.dtype).to(impl.operand_dtype()).contiguous();
   }
   // oneDNN rounds a result to bf16 only where the operands are bf16.
   const bool round_after = y.scalar_type() != at::kFloat && operand.scalar_type() == at::kFloat;
@@ -261,12 +249,12 @@ at::Tensor PackedWeight::unpack(at::ScalarType dtype) const {
   at::NoGradGuard no_grad;
   at::Tensor dense = impl.rows;
   if (impl.panels) {
-    dense = at::empty({impl.out_features, impl.in_features}, impl.stored_dtype());
+    dense = at::empty({impl.out_features, impl.in_features}, impl.dtype);
     for (int64_t panel = 0; panel < impl.panels->num_panels(); ++panel) {
       impl.panels->unpack(panel, dense[impl.panels->first_feature(panel)].data_ptr());
     }
   }
-  if (impl.precision != Precision::kInt8) {
+  if (impl.dtype != at::kChar) {
     return dense.to(dtype, /*non_blocking=*/false, /*copy=*/!impl.panels);
   }
   // The rotation is its own inverse.
@@ -280,7 +268,7 @@ bool PackedWeight::has_native_bfloat16() { return onednn::has_native_bf16(); }
 
 int64_t PackedWeight::in_features() const { return impl_->in_features; }
 int64_t PackedWeight::out_features() const { return impl_->out_features; }
-PackedWeight::Precision PackedWeight::precision() const { return impl_->precision; }
+at::ScalarType PackedWeight::dtype() const { return impl_->dtype; }
 size_t PackedWeight::num_bytes() const {
   const size_t scales =
       impl_->scales.defined() ? impl_->scales.nbytes() + impl_->channels.nbytes() : 0;

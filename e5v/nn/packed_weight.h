@@ -18,25 +18,24 @@ struct Int8Tensor;
 /// on the rows beside it: in int8 and (from AVX-512 on) fp32 not at all, to the bit; in bf16 by the
 /// order of fp32 additions (~1e-6 of the largest result), which oneDNN chooses by the group's size.
 ///
-/// kInt8 makes the weight's columns equally large and gives x what they lose, rotates both
+/// kChar makes the weight's columns equally large and gives x what they lose, rotates both
 /// (kernels/quantize.h) and rounds them to 8 bits, the weight with one scale for each output
 /// feature, x with one for each row. So neither columns nor channels of another size than the rest
 /// take bits from it, and nothing needs to be calibrated.
 ///
 /// On a CPU without bf16 arithmetic, kBFloat16 still halves the memory: blocks of the weight are
-/// widened to fp32 as they are used; so are those of kInt8 on a CPU without exact products of 8-bit
+/// widened to fp32 as they are used; so are those of kChar on a CPU without exact products of 8-bit
 /// integers (x86-64 before VNNI).
 ///
 /// Immutable; `matmul` may run concurrently. Uses at::get_num_threads() threads.
 class PackedWeight {
  public:
-  enum class Precision { kFloat32, kBFloat16, kInt8 };
-
   /// weight [out_features, in_features], float32/bfloat16/float16, CPU, rows contiguous. Converted
   /// in blocks of rows: peak memory is the packed weight and one block (for int8: twice it).
-  /// Throws InputError for another shape, dtype or device.
-  PackedWeight(const at::Tensor& weight, Precision precision);
-  /// kInt8, of a weight that was rounded before (quantized_weight.h), here in parts end to end that
+  /// `dtype` of the operands: kFloat, kBFloat16 or kChar. Throws InputError for another shape,
+  /// dtype or device.
+  PackedWeight(const at::Tensor& weight, at::ScalarType dtype);
+  /// kChar, of a weight that was rounded before (quantized_weight.h), here in parts end to end that
   /// share their channels: the same bits as of the weight itself. The parts are read once, in
   /// place. Throws InputError if their tensors do not fit each other.
   explicit PackedWeight(const std::vector<Int8Tensor>& parts);
@@ -64,7 +63,7 @@ class PackedWeight {
 
   int64_t in_features() const;
   int64_t out_features() const;
-  Precision precision() const;
+  at::ScalarType dtype() const;
   /// Bytes held, padding included.
   size_t num_bytes() const;
 

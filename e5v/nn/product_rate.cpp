@@ -30,8 +30,8 @@ double rate_of(const Product& product) {
   return 2.0 * kRows * kFeatures * kFeatures / best / 1e9;
 }
 
-double rate_of_packed(PackedWeight::Precision precision, at::ScalarType dtype) {
-  const PackedWeight weight(at::ones({kFeatures, kFeatures}), precision);
+double rate_of_packed(at::ScalarType dtype) {
+  const PackedWeight weight(at::ones({kFeatures, kFeatures}), dtype);
   const at::Tensor x = at::ones({kRows, kFeatures}, dtype),
                    y = at::empty({kRows, kFeatures}, dtype);
   return rate_of([&] { weight.matmul(x, {}, y); });
@@ -52,20 +52,13 @@ double rate_of_int8() {
 
 }  // namespace
 
-double measure_product_rate(ProductKind kind) {
-  switch (kind) {
-    case ProductKind::kFloat32:
-      return rate_of_packed(PackedWeight::Precision::kFloat32, at::kFloat);
-    case ProductKind::kBFloat16:
-      return rate_of_packed(PackedWeight::Precision::kBFloat16, at::kBFloat16);
-    case ProductKind::kInt8:
-      try {
-        return rate_of_int8();
-      } catch (const dnnl::error&) {
-        return 0;
-      }
+double measure_product_rate(at::ScalarType dtype) {
+  if (dtype != at::kChar) return rate_of_packed(dtype);
+  try {
+    return rate_of_int8();
+  } catch (const dnnl::error&) {
+    return 0;
   }
-  return 0;
 }
 
 }  // namespace e5v

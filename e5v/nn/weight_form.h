@@ -4,20 +4,12 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/nn/linear.h"
 
 namespace e5v {
-
-/// How a weight lies in memory for inference on the CPU.
-enum class WeightForm {
-  kFloat32,   ///< PackedWeight
-  kBFloat16,  ///< PackedWeight
-  kInt8,      ///< PackedWeight
-  kInt4,      ///< Int4Storage
-  kNf4,       ///< Nf4Storage
-};
 
 /// One of the tensors that a rounded weight consists of. In a checkpoint its name is that of the
 /// weight and `suffix`.
@@ -27,24 +19,75 @@ struct FormTensor {
   std::vector<int64_t> shape;
 };
 
-/// What a weight [out_features, in_features] of that form consists of (docs/formats.md); empty for
-/// the forms that are plain tensors.
-std::vector<FormTensor> form_tensors(WeightForm form, int64_t out_features, int64_t in_features);
-
-/// The tensors of one part of a weight, in the order of form_tensors.
+/// The tensors of one part of a weight, in the order of WeightForm::tensors.
 using RoundedPart = std::vector<at::Tensor>;
 
-/// The storage of a weight whose rows are those of `parts` ([out, in] each, a floating dtype, CPU)
-/// end to end.
-std::unique_ptr<LinearStorage> make_storage(const std::vector<at::Tensor>& parts, WeightForm form);
+/// How a weight lies in memory for inference on the CPU, and in checkpoints that are rounded to it.
+/// Immutable; every method is const and thread-safe.
+class WeightForm {
+ public:
+  virtual ~WeightForm() = default;
 
-/// The same in two steps, with the same bits: rounds the parts, and makes the storage of what was
-/// rounded. For the forms that have form_tensors. Throws InputError where what was rounded does not
-/// fit together. With `inputs` [T, in], what the weight is multiplied with, kInt4 is rounded for
-/// them (quantize_int4); then the bits are others.
-std::vector<RoundedPart> round_parts(const std::vector<at::Tensor>& parts, WeightForm form,
-                                     const at::Tensor& inputs = {});
-std::unique_ptr<LinearStorage> make_storage(const std::vector<RoundedPart>& parts,
-                                            int64_t in_features, WeightForm form);
+  virtual std::string_view name() const = 0;
+
+  /// Bits that one value takes, with all that belongs to it.
+  virtual double bits_per_value() const = 0;
+
+  /// Type of the operands of its products; kChar: 8-bit integers.
+  virtual at::ScalarType product_dtype() const = 0;
+
+  /// The storage of a weight whose rows are those of `parts` ([out, in] each, a floating dtype,
+  /// CPU) end to end.
+  virtual std::unique_ptr<LinearStorage> make_storage(
+      const std::vector<at::Tensor>& parts) const = 0;
+};
+
+/// A form of integers: a weight is rounded to it once, kept in a checkpoint, and loaded from there
+/// with the same bits.
+class RoundedForm : public WeightForm {
+ public:
+  /// What a weight [out_features, in_features] consists of (docs/formats.md).
+  virtual std::vector<FormTensor> tensors(int64_t out_features, int64_t in_features) const = 0;
+
+  /// Rounds the parts. With `inputs` [T, in], what the weight is multiplied with, a form that can
+  /// be is rounded for them (quantize_int4); then the bits are others.
+  virtual std::vector<RoundedPart> round(const std::vector<at::Tensor>& parts,
+                                         const at::Tensor& inputs = {}) const = 0;
+
+  /// Whether `round` heeds inputs.
+  virtual bool can_be_calibrated() const { return false; }
+
+  /// The storage of what was rounded. Throws InputError where it does not fit together.
+  virtual std::unique_ptr<LinearStorage> load(const std::vector<RoundedPart>& parts,
+                                              int64_t in_features) const = 0;
+
+  std::unique_ptr<LinearStorage> make_storage(const std::vector<at::Tensor>& parts) const override {
+    return load(round(parts), parts.at(0).size(1));
+  }
+};
+
+// The forms, each in a file of its name.
+const WeightForm& float32_form();
+const WeightForm& bfloat16_form();
+const RoundedForm& int8_form();
+const RoundedForm& int4_form();
+const RoundedForm& nf4_form();
+
+/// `form` if weights are rounded to it, else nullptr.
+const RoundedForm* as_rounded(const WeightForm& form);
+
+// For forms.
+
+/// The parts end to end.
+at::Tensor join_parts(const std::vector<at::Tensor>& parts);
+/// Tensor `index` of all parts, end to end.
+at::Tensor join_parts(const std::vector<RoundedPart>& parts, size_t index);
+/// `rows` (tensors of as many rows as the parts have together) cut where the parts end, and
+/// `shared`, which every part has.
+std::vector<RoundedPart> cut_into_parts(const std::vector<at::Tensor>& parts,
+                                        const std::vector<at::Tensor>& rows,
+                                        const at::Tensor& shared);
+/// Tensor `index`, which all parts share. Throws InputError where they do not.
+at::Tensor shared_tensor(const std::vector<RoundedPart>& parts, size_t index);
 
 }  // namespace e5v

@@ -26,8 +26,7 @@ class RandomParameters final : public ParameterVisitor {
   void linear(const std::string&, Linear& linear) override {
     const at::Tensor weight = random_weight(linear);
     if (pack_) {
-      linear.set_weight(
-          std::make_unique<PackedStorage>(PackedWeight(weight, PackedWeight::Precision::kFloat32)));
+      linear.set_weight(std::make_unique<PackedStorage>(PackedWeight(weight, at::kFloat)));
     } else {
       linear.set_weight(std::make_unique<PlainStorage>(weight));
     }
@@ -37,7 +36,7 @@ class RandomParameters final : public ParameterVisitor {
     for (size_t i = 0; i < linears.num_parts(); ++i) {
       linears.part(i).set_weight(std::make_unique<PlainStorage>(random_weight(linears.part(i))));
     }
-    if (pack_) linears.pack(WeightForm::kFloat32);
+    if (pack_) linears.pack(float32_form());
   }
 
  private:

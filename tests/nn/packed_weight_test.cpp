@@ -15,8 +15,6 @@
 namespace e5v {
 namespace {
 
-using Precision = PackedWeight::Precision;
-
 struct Shape {
   int64_t in_features, out_features;
 };
@@ -24,8 +22,8 @@ struct Shape {
 const std::vector<Shape> kShapes = {{64, 128}, {2048, 512}, {1, 1},
                                     {17, 3},   {100, 1030}, {588, 77}};
 
-at::ScalarType dtype_of(Precision precision) {
-  return precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
+at::ScalarType dtype_of(at::ScalarType precision) {
+  return precision == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
 double relative_error(const at::Tensor& got, const at::Tensor& expected) {
@@ -42,8 +40,8 @@ at::Tensor rotated_and_rounded(const at::Tensor& rows, const at::Tensor& channel
 }
 
 /// x and weight as the product sees them, multiplied in double.
-at::Tensor exact_product(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
-  if (precision == Precision::kInt8) {
+at::Tensor exact_product(const at::Tensor& x, const at::Tensor& weight, at::ScalarType precision) {
+  if (precision == at::kChar) {
     const at::Tensor squares = weight.square().sum(0);
     const at::Tensor channels = (squares / squares.mean().item<double>()).sqrt();
     return at::matmul(rotated_and_rounded(x, channels),
@@ -55,7 +53,7 @@ at::Tensor exact_product(const at::Tensor& x, const at::Tensor& weight, Precisio
 
 /// A sum of K products in fp32 is within a few √K ulps of the magnitude of its terms. In int8 an
 /// element that lies between two steps may be rounded to the other one here.
-double tolerance_of(Precision precision) { return precision == Precision::kInt8 ? 3e-3 : 2e-6; }
+double tolerance_of(at::ScalarType precision) { return precision == at::kChar ? 3e-3 : 2e-6; }
 
 void expect_product(const at::Tensor& y, const at::Tensor& expected, double tolerance) {
   ASSERT_EQ(y.sizes(), expected.sizes());
@@ -69,7 +67,7 @@ bool has_avx512() {
   return highest_isa_level() >= IsaLevel::kAvx512 && std::getenv("DNNL_MAX_CPU_ISA") == nullptr;
 }
 
-class PackedWeightTest : public ::testing::TestWithParam<Precision> {
+class PackedWeightTest : public ::testing::TestWithParam<at::ScalarType> {
  protected:
   void SetUp() override { at::manual_seed(5); }
 };
@@ -137,7 +135,7 @@ TEST_P(PackedWeightTest, ARowHardlyDependsOnTheBatchAndInFloat32NotAtAll) {
              {0, 1}, {5, 1}, {31, 2}, {100, 33}, {250, 256}, {300, 257}, {700, 100}, {799, 1}}) {
       const at::Tensor part = packed.matmul(x.narrow(0, begin, rows), {}, at::kFloat);
       const at::Tensor expected = all.narrow(0, begin, rows);
-      if (GetParam() != Precision::kBFloat16 && has_avx512()) {
+      if (GetParam() != at::kBFloat16 && has_avx512()) {
         EXPECT_TRUE(at::equal(part, expected)) << begin << "+" << rows;
       } else {
         expect_product(part, expected.to(at::kDouble), 4e-6);
@@ -159,7 +157,7 @@ TEST_P(PackedWeightTest, BitsDoNotDependOnTheNumberOfThreads) {
 }
 
 TEST_P(PackedWeightTest, UnpacksWhatItPacked) {
-  if (GetParam() == Precision::kInt8) {
+  if (GetParam() == at::kChar) {
     const at::Tensor weight = at::randn({300, 588});
     EXPECT_LT(relative_error(PackedWeight(weight, GetParam()).unpack(at::kFloat), weight), 0.01);
     return;
@@ -205,24 +203,22 @@ TEST_P(PackedWeightTest, RefusesWhatDoesNotFit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, PackedWeightTest,
-                         ::testing::Values(Precision::kFloat32, Precision::kBFloat16,
-                                           Precision::kInt8),
+                         ::testing::Values(at::kFloat, at::kBFloat16, at::kChar),
                          [](const auto& info) -> std::string {
                            switch (info.param) {
-                             case Precision::kFloat32:
+                             case at::kFloat:
                                return "fp32";
-                             case Precision::kBFloat16:
+                             case at::kBFloat16:
                                return "bf16";
-                             case Precision::kInt8:
+                             default:
                                return "int8";
                            }
-                           return "";
                          });
 
 /// A Gaussian rounded to 8 bits by its largest of n is off by about √(2 ln n) / (127 √3 · √2).
 TEST(Int8WeightTest, GaussianOperandsLoseAboutAPercent) {
   const at::Tensor x = at::randn({100, 2048}), weight = at::randn({512, 2048});
-  const PackedWeight packed(weight, Precision::kInt8);
+  const PackedWeight packed(weight, at::kChar);
   EXPECT_LT(relative_error(packed.matmul(x, {}, at::kFloat), at::matmul(x, weight.t())), 0.015);
 }
 
@@ -233,7 +229,7 @@ TEST(Int8WeightTest, ChannelsOfOtherSizesCostNothing) {
     x.select(1, channel).mul_(factor);
     weight.select(1, channel).div_(factor);
   }
-  const PackedWeight packed(weight, Precision::kInt8);
+  const PackedWeight packed(weight, at::kChar);
   EXPECT_LT(relative_error(packed.matmul(x, {}, at::kFloat), at::matmul(x, weight.t())), 0.015);
 }
 
@@ -242,7 +238,7 @@ TEST(Int8WeightTest, AMassiveTokenLosesNoMoreThanOthers) {
   x[0].mul_(1000);
   x[0][9] = 2e6;  // one channel of one token above all
   const at::Tensor weight = at::randn({512, 2048});
-  const PackedWeight packed(weight, Precision::kInt8);
+  const PackedWeight packed(weight, at::kChar);
   const at::Tensor y = packed.matmul(x, {}, at::kFloat), expected = at::matmul(x, weight.t());
   EXPECT_LT(relative_error(y[0], expected[0]), 0.015);
   EXPECT_LT(relative_error(y.narrow(0, 1, 99), expected.narrow(0, 1, 99)), 0.015);
@@ -251,9 +247,9 @@ TEST(Int8WeightTest, AMassiveTokenLosesNoMoreThanOthers) {
 TEST(Int8WeightTest, ColumnsOfZerosStayZero) {
   at::Tensor weight = at::randn({64, 32});
   weight.select(1, 5).zero_();
-  const PackedWeight packed(weight, Precision::kInt8);
+  const PackedWeight packed(weight, at::kChar);
   EXPECT_EQ(packed.unpack(at::kFloat).select(1, 5).abs().max().item<float>(), 0);
-  EXPECT_EQ(PackedWeight(at::zeros({4, 8}), Precision::kInt8)
+  EXPECT_EQ(PackedWeight(at::zeros({4, 8}), at::kChar)
                 .matmul(at::randn({3, 8}), {}, at::kFloat)
                 .abs()
                 .max()

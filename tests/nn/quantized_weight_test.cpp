@@ -32,7 +32,7 @@ struct PlantedOutliers {
   }
 };
 
-class RoundedWeightTest : public testing::TestWithParam<WeightForm> {
+class RoundedWeightTest : public testing::TestWithParam<const RoundedForm*> {
  protected:
   void SetUp() override { at::manual_seed(11); }
 };
@@ -41,7 +41,7 @@ TEST_P(RoundedWeightTest, ProductsAreThoseOfTheDenseWeight) {
   for (const auto& [in_features, out_features] :
        {std::pair<int64_t, int64_t>{2048, 512}, {64, 128}, {588, 77}, {100, 300}, {17, 3}}) {
     const at::Tensor bias = at::randn({out_features});
-    const auto storage = make_storage({at::randn({out_features, in_features})}, GetParam());
+    const auto storage = GetParam()->make_storage({at::randn({out_features, in_features})});
     const at::Tensor dense = storage->dense();
     ASSERT_EQ(dense.sizes(), at::IntArrayRef({out_features, in_features}));
     for (const int64_t rows : {0, 1, 33, 300}) {
@@ -66,8 +66,8 @@ TEST_P(RoundedWeightTest, PlantedOutliersLeaveTheDirection) {
   const PlantedOutliers planted;
   const at::Tensor expected = at::matmul(planted.x, planted.weight.t());
   const at::Tensor y =
-      make_storage({planted.weight}, GetParam())->product(planted.x, {}, at::kFloat);
-  const double least = GetParam() == WeightForm::kInt8 ? 0.9998 : 0.99;
+      GetParam()->make_storage({planted.weight})->product(planted.x, {}, at::kFloat);
+  const double least = GetParam()->name() == "int8" ? 0.9998 : 0.99;
   for (int64_t token = 0; token < 100; ++token) {
     EXPECT_GE(cosine(y[token], expected[token]), least) << token;
   }
@@ -75,8 +75,8 @@ TEST_P(RoundedWeightTest, PlantedOutliersLeaveTheDirection) {
 
 TEST_P(RoundedWeightTest, LosesWhatItsBitsMust) {
   const at::Tensor weight = at::randn({512, 2048});
-  const double error = relative_error(make_storage({weight}, GetParam())->dense(), weight);
-  if (GetParam() == WeightForm::kInt8) {
+  const double error = relative_error(GetParam()->make_storage({weight})->dense(), weight);
+  if (GetParam()->name() == "int8") {
     EXPECT_LT(error, 0.01);
   } else {  // of a Gaussian: int4 0.089, nf4 0.092
     EXPECT_LT(error, 0.094);
@@ -87,10 +87,10 @@ TEST_P(RoundedWeightTest, LosesWhatItsBitsMust) {
 TEST_P(RoundedWeightTest, WhatWasRoundedBeforeGivesTheSameBits) {
   const std::vector<at::Tensor> parts = {at::randn({96, 128}), at::randn({32, 128}),
                                          at::randn({5, 128})};
-  const std::vector<RoundedPart> rounded = round_parts(parts, GetParam());
+  const std::vector<RoundedPart> rounded = GetParam()->round(parts);
   ASSERT_EQ(rounded.size(), parts.size());
   for (size_t i = 0; i < parts.size(); ++i) {
-    const auto expected = form_tensors(GetParam(), parts[i].size(0), parts[i].size(1));
+    const auto expected = GetParam()->tensors(parts[i].size(0), parts[i].size(1));
     ASSERT_EQ(rounded[i].size(), expected.size());
     for (size_t t = 0; t < expected.size(); ++t) {
       EXPECT_EQ(rounded[i][t].sizes(), at::IntArrayRef(expected[t].shape));
@@ -98,30 +98,25 @@ TEST_P(RoundedWeightTest, WhatWasRoundedBeforeGivesTheSameBits) {
     }
   }
   const at::Tensor x = at::randn({9, 128}).to(at::kBFloat16);
-  const at::Tensor at_once = make_storage(parts, GetParam())->product(x, {}, at::kFloat);
+  const at::Tensor at_once = GetParam()->make_storage(parts)->product(x, {}, at::kFloat);
   EXPECT_EQ(at_once.size(1), 133);
-  EXPECT_TRUE(
-      at::equal(make_storage(rounded, 128, GetParam())->product(x, {}, at::kFloat), at_once));
+  EXPECT_TRUE(at::equal(GetParam()->load(rounded, 128)->product(x, {}, at::kFloat), at_once));
 }
 
 TEST_P(RoundedWeightTest, TakesAWeightOfZeros) {
-  const auto storage = make_storage({at::zeros({8, 64})}, GetParam());
+  const auto storage = GetParam()->make_storage({at::zeros({8, 64})});
   EXPECT_EQ(storage->product(at::randn({3, 64}), {}, at::kFloat).abs().max().item<float>(), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, RoundedWeightTest,
-                         testing::Values(WeightForm::kInt8, WeightForm::kInt4, WeightForm::kNf4),
-                         [](const auto& info) -> std::string {
-                           return info.param == WeightForm::kInt8   ? "int8"
-                                  : info.param == WeightForm::kInt4 ? "int4"
-                                                                    : "nf4";
-                         });
+                         testing::Values(&int8_form(), &int4_form(), &nf4_form()),
+                         [](const auto& info) { return std::string(info.param->name()); });
 
 TEST(QuantizedWeightTest, Int4TakesHalfTheMemoryOfInt8) {
   const at::Tensor weight = at::randn({512, 2048});
-  const auto int4 = make_storage({weight}, WeightForm::kInt4);
+  const auto int4 = int4_form().make_storage({weight});
   EXPECT_LE(int4->num_bytes(), weight.numel() * 4.35 / 8);
-  EXPECT_LE(make_storage({weight}, WeightForm::kNf4)->num_bytes(), weight.numel() * 4.2 / 8);
+  EXPECT_LE(nf4_form().make_storage({weight})->num_bytes(), weight.numel() * 4.2 / 8);
 }
 
 TEST(QuantizedWeightTest, PartsEndToEndAreTheWholeWeight) {
@@ -195,10 +190,9 @@ TEST(QuantizedWeightTest, RefusesTensorsThatDoNotFitEachOther) {
   EXPECT_THROW(PackedWeight({int8}), InputError);
   int8 = quantize_int8(at::randn({8, 64}));
   EXPECT_THROW(PackedWeight({int8, quantize_int8(at::randn({8, 64}))}), InputError);
-  std::vector<RoundedPart> parts =
-      round_parts({at::randn({8, 64}), at::randn({8, 64})}, WeightForm::kInt4);
+  std::vector<RoundedPart> parts = int4_form().round({at::randn({8, 64}), at::randn({8, 64})});
   parts[1][3] = parts[1][3] + 1;
-  EXPECT_THROW(make_storage(parts, 64, WeightForm::kInt4), InputError);
+  EXPECT_THROW(int4_form().load(parts, 64), InputError);
 }
 
 }  // namespace
