@@ -21,7 +21,8 @@ constexpr int kMaxRedirects = 10;
 constexpr size_t kMaxListingBytes = size_t{64} << 20;
 constexpr size_t kMaxPathBytes = 1000;
 constexpr double kLongestPause_s = 60;
-// A server that sends a few bytes and breaks off, again and again, makes no progress.
+// The tries are counted anew after one that brought more than this: not after any byte, or a server
+// that sends a few bytes and breaks off would be asked for ever.
 constexpr uint64_t kProgressBytes = 64 << 10;
 
 std::string environment(const char* name) {

@@ -61,10 +61,11 @@ class Hub {
   /// `file` with size and digest, asked for where `list` did not bring them.
   HubFile describe(const std::string& repository, const std::string& commit, HubFile file);
 
-  /// Downloads to `target` by way of `partial`, whose bytes, if it has any, are taken for the
-  /// file's first ones. Calls `on_bytes` with the size so far. `target` appears only with the right
-  /// size and digest; with a wrong digest `partial` is removed, after other failures it is kept for
-  /// the next try. Throws FileError too, e.g. while another process downloads the same file.
+  /// Downloads to `partial` and moves that to `target`. Bytes that `partial` has already are taken
+  /// for the file's first ones. Calls `on_bytes` with the size so far. `target` appears only with
+  /// the right size and digest; with a wrong digest `partial` is removed, after other failures it
+  /// is kept for the next try. Throws FileError too, e.g. while another process downloads the same
+  /// file.
   void download(const std::string& repository, const std::string& commit, const HubFile& file,
                 const std::filesystem::path& partial, const std::filesystem::path& target,
                 const std::function<void(uint64_t)>& on_bytes);
@@ -77,8 +78,8 @@ class Hub {
   /// Sends `request` to where the redirects lead, the token only within the endpoint's origin.
   HttpResponse send_along(HttpRequest request, const HttpClient::HeadCallback& on_head,
                           const HttpClient::BodyCallback& on_body);
-  /// As send_along, but after a failure that may pass it waits, or throws where no try is left, and
-  /// returns nothing.
+  /// As send_along, but where a failure may be temporary: waits for the next try and returns
+  /// nullopt, or throws if there have been num_retries.
   std::optional<HttpResponse> try_once(Retries& retries, const HttpRequest& request,
                                        const HttpClient::HeadCallback& on_head,
                                        const HttpClient::BodyCallback& on_body);

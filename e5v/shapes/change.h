@@ -11,12 +11,12 @@
 namespace e5v {
 
 /// A scene of `split` that differs from `scene` in one step: an attribute, the background or the
-/// direction changed, or two objects' attributes or places exchanged. nullopt where some draws
-/// found none in that split.
+/// direction changed, or two objects' attributes or places exchanged. nullopt if no such
+/// scene of that split was drawn in a fixed number of attempts.
 std::optional<Scene> random_neighbor(const Scene& scene, SceneSplit split, SplitMix64& random);
 
-/// Every scene that comes of `scene` by exchanging the sizes, colours, shapes or places of two
-/// objects: the same words, bound or ordered otherwise.
+/// Every scene that `scene` becomes when the sizes, colours, shapes or places of two objects are
+/// exchanged: captions of them have the same words in another order.
 std::vector<Scene> exchanged_scenes(const Scene& scene);
 
 /// What an instruction asks for.
@@ -29,8 +29,8 @@ struct Edit {
   Scene target;
 };
 
-/// An edit of that kind whose target is in `split`; nullopt where some draws found none, e.g.
-/// because nothing can be swapped.
+/// An edit of that kind whose target is in `split`; nullopt if none was drawn in a fixed number of
+/// attempts, e.g. because nothing can be swapped.
 std::optional<Edit> random_edit(const Scene& scene, EditKind kind, SceneSplit split,
                                 SplitMix64& random);
 

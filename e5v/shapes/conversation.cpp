@@ -19,15 +19,15 @@ std::string random_caption(const Scene& scene, SplitMix64& random) {
   return caption(scene, Phrasing::random(random));
 }
 
-/// How often each word of an object stands among a scene's words, by the object's place: what comes
-/// first in reading order comes to mind first. Equal factors from place to place, so that the
-/// words' chances tell which words belong together and in which order.
+/// How many times each word of an object is among a scene's words, by the object's place in reading
+/// order. Each place has half the weight of the one before: so the words' probabilities tell which
+/// words belong to one object, and in which order the objects stand.
 constexpr std::array<int, kMaxObjects> kPlaceWeights = {4, 2, 1};
-/// The same for what is said of the whole scene.
+/// The same for words about the whole scene: background and arrangement.
 constexpr int kSceneWeight = 2;
 
-/// The words that say what the scene has, as often as their weights say; an attribute that has no
-/// synonym counts as two that are the same.
+/// The scene's words, each repeated by its weight. An attribute with two synonyms gives both; one
+/// without gives its word twice, so that all attributes weigh the same.
 std::vector<std::string> words_of(const Scene& scene) {
   std::vector<std::string> words;
   const auto add = [&words](int weight, std::string_view word) {
@@ -57,7 +57,8 @@ SceneConversation ask(const Scene& scene, const std::string& before, int count,
   return turns;
 }
 
-/// nullopt where some draws found none: few neighbours of a scene are in a small split.
+/// nullopt if none was found in a fixed number of attempts: a small split has few of the scenes
+/// that are one edit away.
 std::optional<Edit> any_edit(const Scene& scene, SceneSplit split, SplitMix64& random) {
   constexpr int kDraws = 20;
   for (int i = 0; i < kDraws; ++i) {
@@ -67,19 +68,20 @@ std::optional<Edit> any_edit(const Scene& scene, SceneSplit split, SplitMix64& r
   return std::nullopt;
 }
 
-/// What the prompts call the text: it stands for a sentence or a picture.
+/// What the prompts call the caption: E5-V's prompts say "sentence" of texts and "image" of
+/// pictures, and the text stands for either.
 std::string_view random_noun(SplitMix64& random) {
   return random.below(2) == 0 ? "sentence" : "image";
 }
 
-/// `text`, an edit of its scene, and a caption or the words of what the edit makes of it; nullopt
-/// where no edit was found.
+/// Asks what `text` becomes by an edit of its scene: the new scene's words or a caption of it.
+/// nullopt if no edit was found.
 std::optional<SceneConversation> edit_text(const Scene& scene, const std::string& text,
                                            std::string_view noun, bool asks_words, SceneSplit split,
                                            SplitMix64& random) {
   const std::optional<Edit> edit = any_edit(scene, split, random);
   if (!edit) return std::nullopt;
-  // "desribe" as the prompts of composed retrieval have it.
+  // sic: the paper's prompt for CIRR says "desribe".
   std::string prompt = fmt::format("{}\nModify this {} with \"{}\", desribe modified {}", text,
                                    noun, edit->instruction, noun);
   if (asks_words) return SceneConversation{{prompt + " in one word:", words_of(edit->target)}};
@@ -105,7 +107,7 @@ SceneConversation random_text_conversation(SceneSplit split, SplitMix64& random)
   if (percent < 77) {
     return {{fmt::format("{}\nSummary above {} in one word:", text, noun), words_of(scene)}};
   }
-  // About another scene where this one has no edit.
+  // A scene without an edit is replaced by another one.
   auto turns = edit_text(scene, text, noun, /*asks_words=*/percent >= 90, split, random);
   return turns ? *std::move(turns) : random_text_conversation(split, random);
 }

@@ -122,7 +122,8 @@ std::vector<ComposedGroup> composed_groups(int64_t num_edits, SceneSplit split,
   std::vector<ComposedGroup> groups;
   SceneKeys taken;
   for (int64_t left = num_edits; left > 0; left -= kEditsPerGroup) {
-    // The kinds come first, so that those that seldom stay in the split are not fewer in the end.
+    // Kinds are drawn before the scene: scenes are then tried until they allow these kinds. Drawn
+    // after it, kinds whose targets are seldom in the split would be rarer than the others.
     const std::vector<EditKind> kinds = draw_kinds(std::min(left, kEditsPerGroup), random);
     std::optional<ComposedGroup> group;
     for (int attempt = 0; !group; ++attempt) {

@@ -47,9 +47,9 @@ struct CaptionTriplet {
   std::string anchor, positive, negative;
 };
 
-/// A triplet about a scene of `split` and one near it: in 3 of 10 the positive leaves a kind of
-/// fact out, which the negative then does too or does not, but never the fact that tells them
-/// apart.
+/// A triplet of captions: anchor and positive are of one scene of `split`, the negative is of a
+/// scene one change away. In 3 of 10 triplets the positive leaves out a kind of fact (and the
+/// negative may, too), but never the fact in which the scenes differ.
 CaptionTriplet random_triplet(SceneSplit split, SplitMix64& random);
 
 }  // namespace e5v

@@ -40,10 +40,11 @@ struct Scene {
 /// kMaxObjects of them, and a single object is in a row.
 bool is_valid(const Scene& scene);
 
-/// A number that only equal scenes share.
+/// A key: the same for equal scenes only.
 uint64_t scene_key(const Scene& scene);
 
-/// A number that scenes of the same attributes share, whatever their bindings, order and direction.
+/// A key: the same for scenes with the same attributes, whichever object has which of them, in
+/// whatever order and direction.
 uint64_t attributes_key(const Scene& scene);
 
 /// A scene's place in training or evaluation.

@@ -100,7 +100,7 @@ std::string object_phrase(const Description& description, size_t i, const Phrasi
       description.omission != Omission::kColor || static_cast<size_t>(description.object) != i;
   const std::string_view size = phrasing.size(object.size), color = color_word(object.color),
                          shape = phrasing.shape(object.shape);
-  // The attribute that comes last in the second form is the size, or the colour without it.
+  // The second form is "red disc that is small", without a size "disc that is red".
   const bool behind = phrasing.object_form == 1;
   if (has_size && has_color) {
     return with_article(behind ? fmt::format("{} {} that is {}", color, shape, size)
@@ -112,7 +112,7 @@ std::string object_phrase(const Description& description, size_t i, const Phrasi
                              : fmt::format("{} {}", attribute, shape));
 }
 
-/// True if an object can be as both descriptions say.
+/// True if object i of the first description and object j of the second may be the same one.
 bool can_be_one(const Description& a, size_t i, const Description& b, size_t j) {
   const auto says_color = [](const Description& description, size_t object) {
     return description.omission != Omission::kColor ||
@@ -203,7 +203,7 @@ bool contradict(const Description& a, const Description& b) {
   const bool both_relations =
       a.omission != Omission::kRelation && b.omission != Omission::kRelation;
   if (both_relations && a.scene.arrangement != b.scene.arrangement) return true;
-  // Is there a way in which the objects of one are those of the other?
+  // They agree if the objects of one can be matched with those of the other in some order.
   for (const auto& order : kOrders) {
     bool possible = true;
     for (size_t i = 0; i < count && possible; ++i) {

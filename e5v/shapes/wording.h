@@ -9,7 +9,7 @@
 
 namespace e5v {
 
-/// The words of an attribute; sizes and shapes have two each, which mean the same.
+/// The words for an attribute; sizes and shapes have two synonyms each.
 std::string_view size_word(int size, bool second = false);
 std::string_view color_word(int color);
 std::string_view shape_word(int shape, bool second = false);
@@ -46,17 +46,18 @@ struct Description {
 };
 
 /// The caption, e.g. "a small red disc left of a large blue box on a gray background". A caption
-/// without omission holds of no other scene.
+/// without omission fits no other scene.
 std::string caption(const Description& description, const Phrasing& phrasing);
 std::string caption(const Scene& scene, const Phrasing& phrasing);
 
-/// True if no scene is as both say.
+/// True if no scene fits both descriptions.
 bool contradict(const Description& a, const Description& b);
 
 /// "a red disc", "an orange disc".
 std::string with_article(std::string_view noun);
 
-/// Names an object that is there as briefly as is clear or longer: "disc", "red thing", "red disc".
+/// A name for an object of the scene that no other object of it has, as short as possible or
+/// longer: "disc", "red thing", "red disc".
 std::string definite_name(const Scene& scene, size_t object, const Phrasing& phrasing,
                           SplitMix64& random);
 

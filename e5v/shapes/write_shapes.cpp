@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxScenes = 100'000, kMinSide = 24, kMaxSide = 1024;
 constexpr int64_t kTextSideFactor = 3, kQuestionsPerScene = 4;
 
-/// In the order of kPartNames: a part's number is in the seeds of its draws.
+/// In the order of kPartNames, which must stay: a part's number is in the seed of its generator.
 enum class Part : uint64_t {
   kRand,
   kHard,
@@ -137,13 +137,13 @@ class ShapesWriter {
 
   static std::string_view name(Part part) { return kPartNames[static_cast<size_t>(part)]; }
 
-  /// Apart from each other, so that a part is the same whatever else is written.
+  /// Each part has its own generator, so that it is the same whichever other parts are written.
   SplitMix64 draws_of(Part part) const {
     const auto seed = mix64(static_cast<uint64_t>(options_.seed));
     const auto split = static_cast<uint64_t>(options_.split);
     return SplitMix64(mix64(seed ^ (split << 8) ^ static_cast<uint64_t>(part)));
   }
-  /// Of one picture's pixels: they take nothing from the draws of texts.
+  /// The generator of one picture's pixels, apart from that of the texts.
   SplitMix64 pixel_draws(Part part, uint64_t picture) const {
     return SplitMix64(mix64(draws_of(part).next() + picture));
   }
