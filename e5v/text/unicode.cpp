@@ -1,6 +1,10 @@
 #include "e5v/text/unicode.h"
 
+#include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
+#include <unicode/unistr.h>
+
+#include "e5v/base/error.h"
 
 namespace e5v {
 namespace {
@@ -27,5 +31,16 @@ bool is_punctuation(char32_t c) {
 bool is_numeric(char32_t c) { return in_categories(c, U_GC_N_MASK); }
 
 bool is_mark(char32_t c) { return in_categories(c, U_GC_M_MASK); }
+
+std::string to_nfc(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* const nfc = icu::Normalizer2::getNFCInstance(status);
+  const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
+  const icu::UnicodeString normalized = nfc->normalize(icu::UnicodeString::fromUTF8(piece), status);
+  E5V_ASSERT(U_SUCCESS(status));
+  std::string result;
+  normalized.toUTF8String(result);
+  return result;
+}
 
 }  // namespace e5v

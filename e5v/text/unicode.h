@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 namespace e5v {
 
 // Unicode classes as the tokenizers' pattern languages define them. Tables are ICU's: characters
@@ -15,5 +18,9 @@ bool is_punctuation(char32_t c);
 bool is_numeric(char32_t c);
 /// Any general category M*.
 bool is_mark(char32_t c);
+
+/// `text` in Unicode's composed form (NFC): é as one code point, however it was written. Texts that
+/// look the same are then mostly the same bytes. Invalid UTF-8 becomes U+FFFD.
+std::string to_nfc(std::string_view text);
 
 }  // namespace e5v
