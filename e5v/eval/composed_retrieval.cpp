@@ -46,7 +46,7 @@ ComposedSet keep(const ComposedSet& set, const std::vector<bool>& gallery,
 }
 
 std::vector<bool> embedded_queries(const ComposedSet& before, const ComposedSet& after) {
-  // Queries keep their order, so those that are left are told by their ids.
+  // Both have the same order, so that one pass over the ids finds those that are left.
   std::vector<bool> kept;
   size_t next = 0;
   for (const ComposedItem& item : before.queries) {

@@ -45,9 +45,10 @@ double uniformity_of(const at::Tensor& x) {
   return pairs.count > 0 ? std::log(pairs.sum / pairs.count) : 0;
 }
 
-/// Vectors of `held_out` that the line between the means of `known` puts on the right side.
-double told_apart(const at::Tensor& known_images, const at::Tensor& known_texts,
-                  const at::Tensor& images, const at::Tensor& texts) {
+/// How many of `images` and `texts` the plane halfway between the means of the known ones puts on
+/// the right side.
+double num_separated(const at::Tensor& known_images, const at::Tensor& known_texts,
+                     const at::Tensor& images, const at::Tensor& texts) {
   const at::Tensor image_mean = known_images.mean(0), text_mean = known_texts.mean(0);
   const at::Tensor direction = image_mean - text_mean;
   const double middle = (image_mean + text_mean).div(2).dot(direction).item<double>();
@@ -73,9 +74,10 @@ ModalityGap modality_gap(const Vectors& image_vectors, const Vectors& text_vecto
   if (half > 0) {
     const auto first = [&](const at::Tensor& x) { return x.narrow(0, 0, half); };
     const auto second = [&](const at::Tensor& x) { return x.narrow(0, half, N - half); };
-    const double told = told_apart(first(images), first(texts), second(images), second(texts)) +
-                        told_apart(second(images), second(texts), first(images), first(texts));
-    gap.linear_separability = told / static_cast<double>(2 * N);
+    const double separated =
+        num_separated(first(images), first(texts), second(images), second(texts)) +
+        num_separated(second(images), second(texts), first(images), first(texts));
+    gap.linear_separability = separated / static_cast<double>(2 * N);
   }
   gap.alignment = (images - texts).square().sum(1).mean().item<double>();
   gap.image_uniformity = uniformity_of(images);
@@ -84,7 +86,7 @@ ModalityGap modality_gap(const Vectors& image_vectors, const Vectors& text_vecto
   return gap;
 }
 
-PlanePlot plane_plot(const Vectors& image_vectors, const Vectors& text_vectors) {
+PcaProjection pca_projection(const Vectors& image_vectors, const Vectors& text_vectors) {
   const at::NoGradGuard no_grad;
   const at::Tensor all = at::cat({as_tensor(image_vectors), as_tensor(text_vectors)});
   const at::Tensor centred = all - all.mean(0);  // [2N, D]
@@ -111,7 +113,7 @@ PlanePlot plane_plot(const Vectors& image_vectors, const Vectors& text_vectors) 
     if (component[largest].item<double>() < 0) component.neg_();
   }
   const at::Tensor plane = at::matmul(centred, basis).contiguous();  // [2N, 2]
-  PlanePlot plot;
+  PcaProjection plot;
   const double total = centred.square().sum().item<double>();
   for (int c = 0; c < 2; ++c) {
     plot.explained[c] = total > 0 ? plane.select(1, c).square().sum().item<double>() / total : 0;

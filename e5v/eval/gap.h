@@ -13,8 +13,9 @@ namespace e5v {
 struct ModalityGap {
   /// ‖mean of the images − mean of the texts‖ (Liang et al. 2022).
   double centroid_distance = 0;
-  /// Share of held-out vectors whose modality the line between the two means tells: each half of
-  /// the pairs is told by the means of the other. 1 = separable, 0.5 = one cloud.
+  /// Accuracy of a linear classifier of the modality on held-out vectors: the plane halfway between
+  /// the two means of one half of the pairs, tried on the other half, and the other way round.
+  /// 1 = separable, 0.5 = one cloud.
   double linear_separability = 0;
   /// Mean of ‖image − text‖² over the pairs (Wang & Isola 2020, α = 2); less is better.
   double alignment = 0;
@@ -28,14 +29,14 @@ struct ModalityGap {
 /// `images` and `texts` of equal, positive number and dimensions. O(N² D) time in blocks.
 ModalityGap modality_gap(const Vectors& images, const Vectors& texts);
 
-/// Coordinates of all vectors along their first two principal components, which are those of both
-/// sets together. The sign of each component is such that its largest weight is positive.
-struct PlanePlot {
+/// All vectors along the first two principal components of both sets together. The sign of each
+/// component is such that its largest weight is positive.
+struct PcaProjection {
   std::vector<std::array<double, 2>> images, texts;
   /// Share of the variance that each of the components holds.
   std::array<double, 2> explained{};
 };
 
-PlanePlot plane_plot(const Vectors& images, const Vectors& texts);
+PcaProjection pca_projection(const Vectors& images, const Vectors& texts);
 
 }  // namespace e5v

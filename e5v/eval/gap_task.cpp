@@ -64,7 +64,7 @@ TaskReport evaluate_gap(const std::vector<SystemVariant>& variants, RetrievalSet
     add("uniformity", gap.uniformity);
     add("image_uniformity", gap.image_uniformity);
     add("text_uniformity", gap.text_uniformity);
-    report.plots.push_back({variants[v].name, plane_plot(image_vectors, text_vectors)});
+    report.plots.push_back({variants[v].name, pca_projection(image_vectors, text_vectors)});
   }
   return report;
 }

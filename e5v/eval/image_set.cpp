@@ -2,9 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "e5v/base/error.h"
+#include "e5v/text/unicode.h"
 
 namespace e5v {
 namespace {
@@ -44,14 +46,35 @@ fs::path find_data_file(const fs::path& folder, std::span<const std::string> nam
                   fmt::format("looked for {}", fmt::join(names, ", ")));
 }
 
-fs::path find_picture(std::span<const fs::path> roots, std::span<const std::string> names) {
+fs::path PictureFinder::find(std::span<const std::string> names) {
   std::error_code ignored;
-  for (const fs::path& root : roots) {
+  for (const fs::path& root : roots_) {
     for (const std::string& name : names) {
       if (fs::is_regular_file(root / name, ignored)) return root / name;
     }
   }
-  return {};
+  for (const fs::path& root : roots_) {
+    for (std::string name : names) {
+      std::replace(name.begin(), name.end(), '\\', '/');
+      if (fs::path found = find_composed(root / name); !found.empty()) return found;
+    }
+  }
+  return roots_.front() / names.front();
+}
+
+fs::path PictureFinder::find_composed(const fs::path& path) {
+  const fs::path folder = path.parent_path();
+  const auto [known, is_new] = names_.try_emplace(folder);
+  if (is_new) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+      if (!entry.is_regular_file(ignored)) continue;
+      const std::string name = entry.path().filename();
+      known->second.emplace(to_nfc(name), name);
+    }
+  }
+  const auto found = known->second.find(to_nfc(path.filename().native()));
+  return found == known->second.end() ? fs::path() : folder / found->second;
 }
 
 std::vector<bool> check_images(std::span<const EvalImage> images, OnMissing on_missing,
@@ -63,6 +86,11 @@ std::vector<bool> check_images(std::span<const EvalImage> images, OnMissing on_m
     const bool drawn = image.path.empty() && !image.drawn_text.empty();
     present.push_back(drawn || fs::is_regular_file(image.path, ignored));
     if (!present.back()) missing.push_back(image.path.empty() ? image.id : image.path.string());
+  }
+  if (!missing.empty() && missing.size() == images.size()) {
+    throw InputError(
+        fmt::format("none of the {} pictures is there: {}; --images names their folder",
+                    missing.size(), listed(missing)));
   }
   stop_or_note(missing, on_missing, "pictures are missing", skipped);
   return present;

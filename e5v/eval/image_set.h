@@ -1,8 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,12 +24,29 @@ enum class OnMissing {
 std::filesystem::path find_data_file(const std::filesystem::path& folder,
                                      std::span<const std::string> names, const std::string& what);
 
-/// The first existing root/name over all roots and names, or an empty path.
-std::filesystem::path find_picture(std::span<const std::filesystem::path> roots,
-                                   std::span<const std::string> names);
+/// Finds the files of a data set's pictures in the folders in which they may be.
+class PictureFinder {
+ public:
+  explicit PictureFinder(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
 
-/// `images` whose files are there, and what is missing. Throws InputError that lists all missing
-/// ones if these are to stop the evaluation. A drawn text is never missing.
+  /// The first root/name that exists, over all roots and in each over all names, which are relative
+  /// paths. Where there is none, names are compared in Unicode's composed form, as file systems of
+  /// other machines have decomposed ones, and with / for a \. Where that fails, too, the first
+  /// root/name, for the message.
+  std::filesystem::path find(std::span<const std::string> names);
+
+ private:
+  /// The file of that name in its folder, by its composed form; empty where there is none.
+  std::filesystem::path find_composed(const std::filesystem::path& path);
+
+  std::vector<std::filesystem::path> roots_;
+  /// Of folders that were looked through: file names by their composed forms.
+  std::map<std::filesystem::path, std::unordered_map<std::string, std::string>> names_;
+};
+
+/// Which of `images` have their files; what is missing goes to `skipped`. Throws InputError that
+/// lists all missing ones if these are to stop the evaluation, and where none at all is there. A
+/// drawn text is never missing.
 std::vector<bool> check_images(std::span<const EvalImage> images, OnMissing on_missing,
                                std::vector<std::string>& skipped);
 

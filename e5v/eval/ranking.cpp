@@ -22,7 +22,8 @@ void check_indices(const RankingQuery& query, int64_t size) {
   const bool fits = std::all_of(query.positives.begin(), query.positives.end(), inside) &&
                     std::all_of(query.subset.begin(), query.subset.end(), inside) &&
                     (query.masked == -1 || inside(query.masked));
-  if (!fits) throw InputError(fmt::format("a query names none of the gallery's {} items", size));
+  if (!fits)
+    throw InputError(fmt::format("a query has an index outside of the gallery's {} items", size));
 }
 
 /// The order of the gallery: higher scores first, then lower indices.
@@ -52,7 +53,7 @@ std::vector<int64_t> best_of(const float* scores, int64_t size, int64_t count) {
   std::make_heap(heap.begin(), heap.end(), better);
   float worst = scores[heap.front()];
   for (int64_t i = count; i < size; ++i) {
-    if (!(scores[i] > worst)) continue;  // of equals the one before stays
+    if (!(scores[i] > worst)) continue;  // of equal scores the lower index stays
     std::pop_heap(heap.begin(), heap.end(), better);
     heap.back() = i;
     std::push_heap(heap.begin(), heap.end(), better);

@@ -43,7 +43,7 @@ struct ExampleList {
 
 struct NamedPlot {
   std::string title;
-  PlanePlot plot;
+  PcaProjection plot;
 };
 
 /// How many queries have their best right answer at which place.

@@ -118,7 +118,7 @@ TEST(MetricsGoldenTest, TheModalityGapEqualsTheReference) {
   EXPECT_NEAR(gap.text_uniformity, json["text_uniformity"].get<double>(), kTolerance);
   EXPECT_NEAR(gap.uniformity, json["uniformity"].get<double>(), kTolerance);
 
-  const PlanePlot plot = plane_plot(images, texts);
+  const PcaProjection plot = pca_projection(images, texts);
   ASSERT_EQ(plot.images.size() + plot.texts.size(), json["plane"][0].size());
   for (size_t c = 0; c < 2; ++c) {
     EXPECT_NEAR(plot.explained[c], json["explained"][c].get<double>(), kTolerance);

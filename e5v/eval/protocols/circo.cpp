@@ -58,10 +58,10 @@ ComposedSet load_circo(const DataOptions& data) {
                           : std::vector<fs::path>{data.images};
   ComposedSet set;
   set.source = annotations.string();
+  PictureFinder finder(roots);
   std::unordered_map<int64_t, int64_t> index_of;
   for (const int64_t id : gallery_ids(data.data, roots)) {
-    fs::path path = find_picture(roots, std::vector<std::string>{picture_name(id)});
-    if (path.empty()) path = roots.front() / picture_name(id);
+    fs::path path = finder.find(std::vector<std::string>{picture_name(id)});
     if (!index_of.emplace(id, static_cast<int64_t>(set.gallery.size())).second) {
       throw FormatError(data.data.native(), fmt::format("picture {} is listed twice", id));
     }

@@ -45,10 +45,10 @@ ComposedSet load_cirr(const DataOptions& data) {
   const fs::path split =
       find_file(data.data, "image_splits", fmt::format("split.rc2.{}.json", data.split));
   const fs::path base = split.parent_path().parent_path();
-  const std::vector<fs::path> roots =
+  PictureFinder finder(
       data.images.empty()
           ? std::vector<fs::path>{base, base / "img_raw", base / "images", base.parent_path()}
-          : std::vector<fs::path>{data.images};
+          : std::vector<fs::path>{data.images});
   ComposedSet set;
   set.source = captions.string();
   std::unordered_map<std::string, int64_t> index_of;
@@ -61,10 +61,9 @@ ComposedSet load_cirr(const DataOptions& data) {
     }
     const auto path = relative.get<std::string>();
     fs::path found =
-        find_picture(roots, std::vector<std::string>{path, fs::path(path).filename().string()});
-    if (found.empty()) found = (roots.front() / path).lexically_normal();
+        finder.find(std::vector<std::string>{path, fs::path(path).filename().string()});
     index_of.emplace(id, static_cast<int64_t>(set.gallery.size()));
-    set.gallery.push_back({.id = id, .path = found, .drawn_text = {}});
+    set.gallery.push_back({.id = id, .path = found.lexically_normal(), .drawn_text = {}});
   }
   set.references = set.gallery;
   for (size_t i = 0; i < set.gallery.size(); ++i) {

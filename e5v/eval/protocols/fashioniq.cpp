@@ -32,17 +32,15 @@ ComposedSet load_fashioniq(const DataOptions& data, const std::string& category)
   const fs::path split =
       find_file(data.data, "image_splits", fmt::format("split.{}.{}.json", category, data.split));
   const fs::path base = split.parent_path().parent_path();
-  const std::vector<fs::path> roots =
+  PictureFinder finder(
       data.images.empty()
           ? std::vector<fs::path>{base / "images", base / "images" / category, base / category}
-          : std::vector<fs::path>{data.images, data.images / category};
+          : std::vector<fs::path>{data.images, data.images / category});
   ComposedSet set;
   set.source = captions.string();
   std::unordered_map<std::string, int64_t> index_of, reference_of;
   const auto picture = [&](const std::string& id) {
-    fs::path path =
-        find_picture(roots, std::vector<std::string>{id + ".png", id + ".jpg", id + ".jpeg"});
-    if (path.empty()) path = roots.front() / (id + ".png");
+    fs::path path = finder.find(std::vector<std::string>{id + ".png", id + ".jpg", id + ".jpeg"});
     return EvalImage{.id = id, .path = std::move(path), .drawn_text = {}};
   };
   try {

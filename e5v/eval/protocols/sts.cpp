@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
+#include "e5v/base/text_file.h"
 #include "e5v/eval/data_options.h"
 #include "e5v/eval/image_set.h"
 #include "e5v/eval/protocol.h"
@@ -72,12 +72,11 @@ const std::vector<TaskFiles>& task_files() {
 }
 
 std::vector<std::string> lines_of(const fs::path& path) {
-  const std::string text = read_file(path, UINT64_C(1) << 28);
+  const std::string text = read_text_file(path, UINT64_C(1) << 28);
   std::vector<std::string> lines;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
-    std::string& line = lines.emplace_back(text.substr(at, end - at));
-    if (line.ends_with('\r')) line.pop_back();
+    lines.push_back(text.substr(at, end - at));
     at = end + 1;
   }
   return lines;
