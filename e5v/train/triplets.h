@@ -35,11 +35,13 @@ enum class OnBadRow { kStop, kSkip };
 /// Training data in a mapped file: CSV (RFC 4180), TSV or JSONL, told by the file's name. Opening
 /// it checks every row once and keeps 8 bytes a row; texts are read when asked for.
 ///
+/// Text is UTF-8, or UTF-16 with a byte order mark; lines end in LF, CRLF or, all of them, in CR.
+///
 /// CSV and TSV: a first row with the names `sent0`/`anchor`, `sent1`/`positive` and any number that
-/// begin with `hard_neg` or `negative` says what the columns are, others are not looked at; without
-/// such a row columns are anchor, positive, negatives. An empty negative is none.
-/// JSONL: an object a line under the same names; `negatives` (or any of its names) is an item or a
-/// list of them; an item is a string or {"text": …, "image": path beside the file}.
+/// begin with `hard_neg` or `negative`, in upper or lower case, says what the columns are, others
+/// are not looked at; without such a row columns are anchor, positive, negatives. An empty negative
+/// is none. JSONL: an object a line under the same names; `negatives` (or any of its names) is an
+/// item or a list of them; an item is a string or {"text": …, "image": path beside the file}.
 ///
 /// Immutable; every method is const and thread-safe.
 class TripletFile {
@@ -80,6 +82,7 @@ class TripletFile {
   Row read_json_row(size_t begin) const;
 
   MappedFile file_;
+  std::string decoded_;  // the text, where the file's bytes are not that already
   bool is_json_ = false;
   DelimitedFormat format_;
   std::vector<Column> columns_;  // empty: by position

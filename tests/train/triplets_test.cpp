@@ -81,6 +81,29 @@ TEST_F(TripletsTest, AByteOrderMarkIsNotPartOfTheFirstName) {
   EXPECT_EQ(open("x.csv", "\xef\xbb\xbfsent0,sent1\r\na,b\r\n").row(0), texts("a", "b"));
 }
 
+TEST_F(TripletsTest, NamesOfColumnsMayBeInCapitals) {
+  for (const char* header : {"Sent0,Sent1,Hard_Neg", "ANCHOR, Positive ,NEGATIVE"}) {
+    const auto file = open("x.csv", std::string(header) + "\na,p,n\n");
+    ASSERT_EQ(file.size(), 1u) << header;
+    EXPECT_EQ(file.row(0), texts("a", "p", {"n"}));
+  }
+}
+
+TEST_F(TripletsTest, LinesMayAllEndInCr) {
+  const auto file = open("x.csv", "sent0,sent1,hard_neg\ra,p,n\rb,q,m\r");
+  ASSERT_EQ(file.size(), 2u);
+  EXPECT_EQ(file.row(1), texts("b", "q", {"m"}));
+  EXPECT_EQ(file.line_of(1), 3u);
+}
+
+TEST_F(TripletsTest, Utf16IsReadWhereAMarkSaysSo) {
+  std::string bytes = "\xff\xfe";
+  for (const char c : std::string("sent0\tsent1\r\na\tp\r\n")) bytes += std::string{c, '\0'};
+  const auto file = open("x.tsv", bytes);
+  ASSERT_EQ(file.size(), 1u);
+  EXPECT_EQ(file.row(0), texts("a", "p"));
+}
+
 TEST_F(TripletsTest, NamesLineAndColumnOfABadRow) {
   const std::string head = "sent0,sent1,hard_neg\na,b,c\n";
   EXPECT_THAT(error_of("x.csv", head + "a,b \"c\",d\n"),
