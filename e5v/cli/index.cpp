@@ -8,7 +8,7 @@
 #include "e5v/cli/embedder_flags.h"
 #include "e5v/index/collection.h"
 #include "e5v/index/update.h"
-#include "e5v/server/collection_embedder.h"
+#include "e5v/search/collection_embedder.h"
 
 namespace e5v {
 namespace {

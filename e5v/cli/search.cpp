@@ -6,7 +6,8 @@
 #include "e5v/index/collection.h"
 #include "e5v/index/export.h"  // item_json
 #include "e5v/index/report.h"
-#include "e5v/server/collection_embedder.h"
+#include "e5v/search/collection_embedder.h"
+#include "e5v/search/query.h"
 
 namespace e5v {
 namespace {

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "e5v/base/log.h"
+#include "e5v/search/collection_embedder.h"
+#include "e5v/search/query.h"
 #include "e5v/server/batcher.h"
-#include "e5v/server/collection_embedder.h"
 #include "e5v/server/http_server.h"
 #include "e5v/server/metrics.h"
 #include "e5v/server/remote_image.h"

@@ -1,16 +1,12 @@
-#include "e5v/server/collection_embedder.h"
+#include "e5v/search/collection_embedder.h"
 
-#include <cmath>
 #include <utility>
 
-#include "e5v/embed/encoding.h"
 #include "e5v/families/registry.h"
 #include "e5v/index/model_fingerprint.h"
 
 namespace e5v {
 namespace {
-
-constexpr const char* kComposedTask = "cirr";
 
 std::string name_of(ImageProcessing rule) {
   return rule == ImageProcessing::kCurrent ? "current" : "4.41";
@@ -97,44 +93,6 @@ EmbedPictures picture_embedder(std::function<const Embedder&()> embedder) {
         source, [&](uint64_t, const Item&, std::span<const float> vector) { done(vector, ""); },
         [&](uint64_t, const Item&, const Error& error) { done({}, error.what()); });
   };
-}
-
-std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& options) {
-  if (!query.text && !query.image) {
-    throw InputError("nothing to search for: neither a text nor a picture is given");
-  }
-  Item main;
-  main.text = query.text;
-  if (query.image) main.images.push_back(*query.image);
-  if (query.text && query.image && options.prompt.empty()) main.task = kComposedTask;
-  std::vector<Item> items;
-  items.push_back(std::move(main));
-  for (const auto* texts : {&query.plus, &query.minus}) {
-    for (const std::string& text : *texts) {
-      Item& item = items.emplace_back();
-      item.text = text;
-    }
-  }
-  return items;
-}
-
-std::vector<float> combine_query(const QueryItem& query,
-                                 const std::vector<std::vector<float>>& vectors) {
-  E5V_ASSERT(vectors.size() == 1 + query.plus.size() + query.minus.size());
-  if (!std::isfinite(query.weight)) throw InputError("the weight is not a finite number");
-  if (vectors.size() == 1 && query.weight > 0) return vectors[0];
-  std::vector<double> sum(vectors[0].size());
-  for (size_t i = 0; i < vectors.size(); ++i) {
-    const double weight = i == 0 ? query.weight : i <= query.plus.size() ? 1 : -1;
-    for (size_t d = 0; d < sum.size(); ++d) sum[d] += weight * vectors[i][d];
-  }
-  double squares = 0;
-  for (const double value : sum) squares += value * value;
-  const double norm = std::sqrt(squares);
-  if (!(norm > 1e-6)) throw InputError("what is added and what is taken away cancel out");
-  std::vector<float> combined;
-  for (const double value : sum) combined.push_back(static_cast<float>(value / norm));
-  return combined;
 }
 
 }  // namespace e5v

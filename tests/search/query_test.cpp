@@ -1,9 +1,11 @@
-#include "e5v/server/collection_embedder.h"
+#include "e5v/search/query.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+
+#include "e5v/base/error.h"
 
 namespace e5v {
 namespace {
