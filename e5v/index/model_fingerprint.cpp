@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/hub/digest.h"
+#include "e5v/base/digest.h"
 
 namespace e5v {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <span>
 
-#include "e5v/server/base64.h"
+#include "e5v/base/base64.h"
 #include "e5v/server/wire_types.h"
 
 namespace e5v {

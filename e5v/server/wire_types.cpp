@@ -4,7 +4,7 @@
 #include <array>
 
 #include "e5v/base/error.h"
-#include "e5v/server/base64.h"
+#include "e5v/base/base64.h"
 
 namespace e5v {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "e5v/base/file.h"
-#include "e5v/train/delimited.h"
+#include "e5v/base/delimited.h"
 
 namespace e5v {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "e5v/base/error.h"
-#include "e5v/server/base64.h"
+#include "e5v/base/base64.h"
 #include "e5v/server/wire_types.h"
 
 using namespace e5v;

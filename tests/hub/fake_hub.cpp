@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "e5v/base/json.h"
-#include "e5v/hub/digest.h"
+#include "e5v/base/digest.h"
 
 namespace e5v {
 namespace {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "e5v/base/file.h"
-#include "e5v/server/base64.h"
+#include "e5v/base/base64.h"
 #include "e5v/server/service.h"
 #include "tests/support/temporary_folder.h"
 

@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/random.h"
-#include "e5v/server/base64.h"
+#include "e5v/base/base64.h"
 
 namespace e5v {
 namespace {

@@ -1,4 +1,4 @@
-#include "e5v/train/delimited.h"
+#include "e5v/base/delimited.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "e5v/server/base64.h"
+#include "e5v/base/base64.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "e5v/hub/digest.h"
+#include "e5v/base/digest.h"
 
 #include <gtest/gtest.h>
 
