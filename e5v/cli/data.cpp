@@ -2,10 +2,10 @@
 #include <memory>
 #include <vector>
 
+#include "e5v/base/delimited.h"
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/cli/commands.h"
-#include "e5v/base/delimited.h"
 #include "e5v/train/nli.h"
 
 namespace e5v {

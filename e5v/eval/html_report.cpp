@@ -4,8 +4,9 @@
 #include <array>
 #include <cmath>
 
+#include "e5v/base/base64.h"
 #include "e5v/base/error.h"
-#include "e5v/base/utf8.h"
+#include "e5v/base/html.h"
 #include "e5v/eval/eval_image.h"
 #include "e5v/eval/protocols.h"
 #include "e5v/eval/report.h"
@@ -34,48 +35,6 @@ svg text{fill:var(--soft);font-size:11px}.key i{display:inline-block;width:10px;
 .item.right .box{border-color:var(--good)}.item.missed .box{border:2px dashed var(--good)}.item b{color:var(--good)}img{max-width:100%;height:auto}
 )";
 
-std::string escape(std::string_view text) {
-  std::string escaped;
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = next_utf8(text, at);
-    switch (c.code_point) {
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        append_utf8(escaped, c.code_point < 0x20 ? U' ' : c.code_point);
-    }
-    at += c.size;
-  }
-  return escaped;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t at = 0; at < bytes.size(); at += 3) {
-    uint32_t group = 0;
-    const size_t count = std::min<size_t>(3, bytes.size() - at);
-    for (size_t i = 0; i < 3; ++i) {
-      group = group << 8 | (i < count ? static_cast<unsigned char>(bytes[at + i]) : 0u);
-    }
-    for (size_t i = 0; i < 4; ++i) {
-      text += i <= count ? kDigits[group >> (18 - 6 * i) & 63] : '=';
-    }
-  }
-  return text;
-}
-
 /// The page, piece by piece.
 class HtmlPage {
  public:
@@ -85,10 +44,11 @@ class HtmlPage {
   void add_figures(const TaskReport& report) {
     const std::vector<PublishedFigures>& published = published_figures(report.task);
     add("<h2>Figures</h2><div class=scroll><table><tr><th>metric<th>measured<th>95 % interval");
-    for (const auto& figures : published) add("<th>" + escape(figures.system) + ", paper");
+    for (const auto& figures : published) add("<th>" + html_escape(figures.system) + ", paper");
     add("</tr>");
     for (const Metric& metric : report.metrics) {
-      add(fmt::format("<tr><td>{}<td class=own>{:.2f}<td>", escape(metric.name), metric.value));
+      add(fmt::format("<tr><td>{}<td class=own>{:.2f}<td>", html_escape(metric.name),
+                      metric.value));
       if (metric.interval) {
         add(fmt::format("{:.2f} – {:.2f}", metric.interval->low, metric.interval->high));
       }
@@ -143,7 +103,7 @@ class HtmlPage {
     add(
         fmt::format("<polyline points='{}' fill=none stroke='var(--a)' stroke-width=2 />"
                     "</svg><figcaption>{}: share (%) within the first k</figcaption></figure>",
-                    points, escape(histogram.title)));
+                    points, html_escape(histogram.title)));
   }
 
   void add_plane(const NamedPlot& named) {
@@ -172,16 +132,16 @@ class HtmlPage {
         "</svg><figcaption>{}; the two axes hold {:.0f} % and {:.0f} % of the variance"
         "<span class=key><i style='background:var(--a)'></i>pictures"
         "<i style='background:var(--b)'></i>texts</span></figcaption></figure>",
-        escape(named.title), 100 * named.plot.explained[0], 100 * named.plot.explained[1]));
+        html_escape(named.title), 100 * named.plot.explained[0], 100 * named.plot.explained[1]));
   }
 
   void add_examples(const ExampleList& list) {
     if (list.examples.empty()) return;
-    add("<h2>" + escape(list.title) + "</h2>");
+    add("<h2>" + html_escape(list.title) + "</h2>");
     for (const RetrievalExample& example : list.examples) {
       add("<div class=query><div class=asked>");
       if (!example.image.id.empty()) add(picture(example.image));
-      if (!example.text.empty()) add("<p>" + escape(example.text) + "</p>");
+      if (!example.text.empty()) add("<p>" + html_escape(example.text) + "</p>");
       if (example.rank >= 0)
         add(fmt::format("<p class=soft>right at place {}</p>", example.rank + 1));
       add("</div><div class=found>");
@@ -201,7 +161,7 @@ class HtmlPage {
  private:
   std::string box(const RetrievalExample::Found& found) {
     return "<div class=box>" +
-           (found.image.id.empty() ? escape(found.text) : picture(found.image)) + "</div>";
+           (found.image.id.empty() ? html_escape(found.text) : picture(found.image)) + "</div>";
   }
 
   /// A thumbnail within the page, or the picture's name.
@@ -216,10 +176,12 @@ class HtmlPage {
       };
       const Image small =
           resize(full, {scaled(full.height), scaled(full.width)}, Resample::kBilinear);
+      const std::string png = encode_png(small);
       return fmt::format("<img alt=\"{}\" width={} height={} src=\"data:image/png;base64,{}\">",
-                         escape(image.id), small.width, small.height, base64(encode_png(small)));
+                         html_escape(image.id), small.width, small.height,
+                         encode_base64(std::as_bytes(std::span(png))));
     } catch (const Error&) {  // vectors are evaluated without their pictures, too
-      return escape(image.id);
+      return html_escape(image.id);
     }
   }
 
@@ -235,9 +197,9 @@ std::string results_html(const TaskReport& report) {
       fmt::format("<!doctype html><html lang=en><meta charset=utf-8>"
                   "<meta name=viewport content='width=device-width'>"
                   "<title>{}</title><style>{}</style><h1>{}</h1><p class=soft>",
-                  escape(report.task), kStyle, escape(report.task)));
-  page.add(fmt::format("{}<br>{}</p>", escape(fields_line(report.system, " · ")),
-                       escape(fields_line(report.data, " · "))));
+                  html_escape(report.task), kStyle, html_escape(report.task)));
+  page.add(fmt::format("{}<br>{}</p>", html_escape(fields_line(report.system, " · ")),
+                       html_escape(fields_line(report.data, " · "))));
   if (!report.skipped.empty()) {
     page.add(
         fmt::format("<p class=note><b>Partial.</b> {} items could not be evaluated; the figures "
@@ -245,7 +207,7 @@ std::string results_html(const TaskReport& report) {
                     report.skipped.size()));
   }
   page.add_figures(report);
-  page.add(fmt::format("<p class=soft>{}</p>", escape(note_on_published(report.task))));
+  page.add(fmt::format("<p class=soft>{}</p>", html_escape(note_on_published(report.task))));
   if (!report.histograms.empty()) {
     page.add("<h2>How far down the right answer stands</h2><div class=plots>");
     for (const RankHistogram& histogram : report.histograms) page.add_recall_curve(histogram);

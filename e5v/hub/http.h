@@ -66,7 +66,4 @@ class HttpClient {
 /// two URLs of one origin may be sent the same secrets. Throws InputError.
 std::string url_origin(const std::string& url);
 
-/// `text` percent-encoded, but for letters, digits, "-._~" and the characters of `keep`.
-std::string url_encode(std::string_view text, std::string_view keep = "");
-
 }  // namespace e5v

@@ -12,6 +12,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
+#include "e5v/base/url.h"
 #include "e5v/hub/partial_file.h"
 
 namespace e5v {

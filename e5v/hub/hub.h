@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "e5v/base/log.h"
 #include "e5v/base/digest.h"
+#include "e5v/base/log.h"
 #include "e5v/hub/http.h"
 
 namespace e5v {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "e5v/base/digest.h"
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/base/digest.h"
 
 namespace e5v {
 namespace {

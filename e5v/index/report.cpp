@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "e5v/base/utf8.h"
-#include "e5v/hub/http.h"  // url_encode
+#include "e5v/base/html.h"
+#include "e5v/base/url.h"
 
 namespace e5v {
 namespace {
@@ -21,40 +21,21 @@ b { font-variant-numeric: tabular-nums; }
 </style>
 )html";
 
-/// `text` with what HTML gives a meaning written as references, and U+FFFD for bytes that are not
-/// UTF-8.
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = next_utf8(text, at);
-    const bool plain = c.code_point >= 0x20 && c.code_point != '<' && c.code_point != '>' &&
-                       c.code_point != '&' && c.code_point != '"' && c.code_point != '\'';
-    if (plain) {
-      append_utf8(result, c.code_point);
-    } else {
-      result +=
-          fmt::format("&#{};", c.code_point >= 0x20 ? static_cast<uint32_t>(c.code_point) : 32);
-    }
-    at += c.size;
-  }
-  return result;
-}
-
 }  // namespace
 
 std::string search_report_html(const std::string& query, const std::vector<SearchHit>& hits) {
-  const std::string title = escaped(query);
+  const std::string title = html_escape(query);
   std::string html = kHead;
   html += fmt::format("<title>{}</title></head>\n<body><h1>{}</h1>\n", title, title);
   html += hits.empty() ? "<p>Nothing was found.</p>\n" : "<ol>\n";
   for (const SearchHit& hit : hits) {
-    const std::string name = escaped(hit.item.path);
+    const std::string name = html_escape(hit.item.path);
     const std::string url = "file://" + url_encode(hit.item.path, "/");
     const std::string& words = hit.item.caption.empty() ? hit.item.text : hit.item.caption;
     html += fmt::format(
         "<li><figure><a href=\"{}\"><img src=\"{}\" alt=\"{}\" loading=\"lazy\"></a>"
         "<figcaption><b>{:.3f}</b> {}<br>{}</figcaption></figure></li>\n",
-        url, url, name, hit.score, name, escaped(words));
+        url, url, name, hit.score, name, html_escape(words));
   }
   if (!hits.empty()) html += "</ol>\n";
   return html + "</body></html>\n";

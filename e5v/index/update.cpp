@@ -11,10 +11,10 @@
 #include <unordered_set>
 #include <utility>
 
+#include "e5v/base/digest.h"
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/base/threads.h"
-#include "e5v/base/digest.h"
 #include "e5v/index/file_scan.h"
 
 namespace e5v {

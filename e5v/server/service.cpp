@@ -5,9 +5,9 @@
 #include <cctype>
 #include <chrono>
 
+#include "e5v/base/digest.h"
 #include "e5v/base/error.h"
 #include "e5v/embed/encoding.h"
-#include "e5v/base/digest.h"
 #include "e5v/server/page_assets.h"
 #include "e5v/server/service_impl.h"
 

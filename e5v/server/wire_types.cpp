@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "e5v/base/error.h"
 #include "e5v/base/base64.h"
+#include "e5v/base/error.h"
 
 namespace e5v {
 namespace {

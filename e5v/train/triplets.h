@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "e5v/base/file.h"
 #include "e5v/base/delimited.h"
+#include "e5v/base/file.h"
 
 namespace e5v {
 

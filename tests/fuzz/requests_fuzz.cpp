@@ -5,8 +5,8 @@
 #include <span>
 #include <string_view>
 
-#include "e5v/base/error.h"
 #include "e5v/base/base64.h"
+#include "e5v/base/error.h"
 #include "e5v/server/wire_types.h"
 
 using namespace e5v;

@@ -4,8 +4,8 @@
 
 #include <thread>
 
-#include "e5v/base/json.h"
 #include "e5v/base/digest.h"
+#include "e5v/base/json.h"
 
 namespace e5v {
 namespace {

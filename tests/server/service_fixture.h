@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "e5v/base/file.h"
 #include "e5v/base/base64.h"
+#include "e5v/base/file.h"
 #include "e5v/server/service.h"
 #include "tests/support/temporary_folder.h"
 
