@@ -49,7 +49,7 @@ std::string read_field(Scanner& scanner, const DelimitedFormat& format, std::str
     if (!quoted) {
       if (scanner.at_end() || scanner.peek() == format.delimiter || scanner.line_end_size() > 0)
         return "";
-      if (format.quotes && scanner.peek() == '"') {
+      if (format.quotes && !format.quotes_within && scanner.peek() == '"') {
         return "a quote inside a field that does not begin with one";
       }
       field.push_back(scanner.take());
@@ -98,6 +98,14 @@ DelimitedRecord read_delimited(std::string_view text, size_t begin, const Delimi
   record.end = scanner.at();
   record.lines = std::max<uint64_t>(scanner.lines(), 1);
   return record;
+}
+
+std::string column_name(std::string_view field) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = std::min(field.find_first_not_of(kSpace), field.size());
+  std::string name(field.substr(begin, field.find_last_not_of(kSpace) + 1 - begin));
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return name;
 }
 
 std::string csv_line(const std::vector<std::string>& fields) {

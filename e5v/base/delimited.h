@@ -14,6 +14,8 @@ struct DelimitedFormat {
   /// RFC 4180: a field in double quotes may hold delimiters, line ends and doubled quotes. Without,
   /// a quote is a character like any other (the usual TSV).
   bool quotes = true;
+  /// With `quotes`: a quote within a field that does not begin with one is text, not an error.
+  bool quotes_within = false;
 };
 
 /// Longest field that is read, so that one lost quote cannot swallow a file.
@@ -31,6 +33,9 @@ struct DelimitedRecord {
 
 /// Reads the record at `text[begin]`, `begin < text.size()`. Lines end in LF or CRLF.
 DelimitedRecord read_delimited(std::string_view text, size_t begin, const DelimitedFormat& format);
+
+/// A header's field as names are compared: without white space around it, ASCII in lower case.
+std::string column_name(std::string_view field);
 
 /// The fields as one RFC 4180 line with its line end (LF), quoted where needed.
 std::string csv_line(const std::vector<std::string>& fields);

@@ -2,13 +2,19 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
 #include "e5v/base/utf8.h"
 
 namespace e5v {
 namespace {
+
+bool is_utf16(std::string_view bytes) {
+  return bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff");
+}
+
+size_t utf8_mark_bytes(std::string_view bytes) { return bytes.starts_with("\xef\xbb\xbf") ? 3 : 0; }
 
 uint64_t line_at(std::string_view text, size_t at) {
   const std::string_view before = text.substr(0, at);
@@ -60,10 +66,10 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes
 
 std::string decode_text(std::string_view bytes, std::string_view source) {
   std::string text;
-  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) {
+  if (is_utf16(bytes)) {
     text = from_utf16(bytes.substr(2), bytes[0] == '\xfe', source);
   } else {
-    text = bytes.starts_with("\xef\xbb\xbf") ? bytes.substr(3) : bytes;
+    text = bytes.substr(utf8_mark_bytes(bytes));
   }
   text = with_line_feeds(std::move(text));
   if (const size_t at = text.find('\0'); at != std::string::npos) {
@@ -78,6 +84,29 @@ std::string decode_text(std::string_view bytes, std::string_view source) {
         fmt::format("line {} is not UTF-8; save the file as UTF-8", line_at(text, at)));
   }
   return text;
+}
+
+MappedText::MappedText(const std::filesystem::path& path) : file_(path) {
+  const std::string_view bytes = text();
+  // Mostly an LF stands near the begin, so that this reads little.
+  const bool has_only_cr =
+      bytes.find('\n') == std::string_view::npos && bytes.find('\r') != std::string_view::npos;
+  if (is_utf16(bytes)) {
+    converted_ = decode_text(bytes, path.native());
+    return;
+  }
+  mark_bytes_ = utf8_mark_bytes(bytes);
+  if (has_only_cr) {
+    std::string lines(text());
+    std::replace(lines.begin(), lines.end(), '\r', '\n');
+    converted_ = std::move(lines);
+  }
+}
+
+std::string_view MappedText::text() const {
+  if (converted_) return *converted_;
+  const auto bytes = file_.bytes().subspan(mark_bytes_);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace e5v

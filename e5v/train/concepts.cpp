@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
+#include "e5v/base/text_file.h"
 
 namespace e5v {
 namespace {
@@ -45,14 +45,13 @@ std::vector<Concept> everyday_concepts() {
 }
 
 std::vector<Concept> read_concepts(const std::filesystem::path& path) {
-  const std::string text = read_file(path);
+  const std::string text = read_text_file(path);
   std::vector<Concept> concepts;
   size_t line_number = 0;
   for (size_t at = 0; at < text.size();) {
     size_t end = text.find('\n', at);
     if (end == text.npos) end = text.size();
     std::string_view line = std::string_view(text).substr(at, end - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
     at = end + 1;
     ++line_number;
     if (line.empty()) continue;

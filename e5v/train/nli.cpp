@@ -6,6 +6,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
+#include "e5v/base/text_file.h"
 #include "e5v/base/utf8.h"
 
 namespace e5v {
@@ -68,10 +69,6 @@ class PairSink {
   const TripletFile::OnSkip& on_skip_;
 };
 
-std::string_view as_text(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 /// Calls `use(line number, line)`, lines without their ends.
 template <class Use>
 void for_each_line(std::string_view text, const Use& use) {
@@ -84,8 +81,8 @@ void for_each_line(std::string_view text, const Use& use) {
 }
 
 void read_jsonl(const std::filesystem::path& path, PairSink& sink) {
-  const MappedFile file(path);
-  for_each_line(as_text(file), [&](uint64_t line, std::string_view text) {
+  const MappedText file(path);
+  for_each_line(file.text(), [&](uint64_t line, std::string_view text) {
     if (stripped(text).empty()) return;
     try {
       const Json json = parse_json(text, "row");
@@ -101,14 +98,14 @@ void read_jsonl(const std::filesystem::path& path, PairSink& sink) {
 }
 
 void read_table(const std::filesystem::path& path, const DelimitedFormat& format, PairSink& sink) {
-  const MappedFile file(path);
-  const std::string_view text = as_text(file);
+  const MappedText file(path);
+  const std::string_view text = file.text();
   if (text.empty()) throw FormatError(path.native(), "is empty");
   const DelimitedRecord header = read_delimited(text, 0, format);
   const auto column = [&](std::string_view name, std::string_view other) {
     const auto found =
         std::find_if(header.fields.begin(), header.fields.end(), [&](const std::string& field) {
-          return stripped(field) == name || stripped(field) == other;
+          return column_name(field) == name || column_name(field) == other;
         });
     if (found == header.fields.end()) {
       throw FormatError(path.native(), fmt::format("line 1: no column '{}'", name));
@@ -144,11 +141,10 @@ void read_parallel_files(const std::filesystem::path& folder, const std::string&
                          OnBadRow on_bad_row, const std::function<void(NliPair)>& on_pair,
                          const TripletFile::OnSkip& on_skip) {
   const std::filesystem::path label_path = folder / ("labels." + name);
-  const MappedFile premise_file(folder / ("s1." + name)), hypothesis_file(folder / ("s2." + name)),
+  const MappedText premise_file(folder / ("s1." + name)), hypothesis_file(folder / ("s2." + name)),
       label_file(label_path);
-  const auto premises = lines_of(as_text(premise_file)),
-             hypotheses = lines_of(as_text(hypothesis_file)),
-             labels = lines_of(as_text(label_file));
+  const auto premises = lines_of(premise_file.text()),
+             hypotheses = lines_of(hypothesis_file.text()), labels = lines_of(label_file.text());
   if (premises.size() != hypotheses.size() || premises.size() != labels.size()) {
     throw FormatError(label_path.native(),
                       fmt::format("has {} lines, s1 and s2 beside it have {} and {}", labels.size(),

@@ -7,7 +7,6 @@
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
 #include "e5v/base/random.h"
-#include "e5v/base/text_file.h"
 #include "e5v/base/utf8.h"
 
 namespace e5v {
@@ -24,28 +23,6 @@ bool is_negative_name(std::string_view name) {
 
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
-}
-
-/// `bytes` as UTF-8 lines if they are UTF-16, or lines that end in CR alone; else "".
-std::string decoded(std::string_view bytes, const std::filesystem::path& path) {
-  const bool is_utf16 = bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff");
-  if (is_utf16) return decode_text(bytes, path.native());
-  const bool ends_in_cr =
-      bytes.find('\n') == std::string_view::npos && bytes.find('\r') != std::string_view::npos;
-  std::string text;
-  if (!ends_in_cr) return text;
-  text = bytes;
-  std::replace(text.begin(), text.end(), '\r', '\n');
-  return text;
-}
-
-/// A column's name in lower case without blanks around it.
-std::string column_name(std::string_view field) {
-  const size_t begin = field.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return "";
-  std::string name(field.substr(begin, field.find_last_not_of(" \t") + 1 - begin));
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return name;
 }
 
 TripletItem item_from_json(const Json& json, const std::filesystem::path& folder) {
@@ -104,8 +81,7 @@ TripletFile::TripletFile(const std::filesystem::path& path, OnBadRow on_bad_row,
   if (!is_json_ && extension != ".tsv" && extension != ".csv") {
     throw FormatError(path.native(), "expected a name that ends in .csv, .tsv or .jsonl");
   }
-  decoded_ = decoded(text(), path);
-  size_t at = text().starts_with("\xef\xbb\xbf") ? 3 : 0;  // a byte order mark
+  size_t at = 0;
   uint64_t line = 1, num_long_failures = 0;
   if (!is_json_ && at < text().size()) read_header(at, line);
   while (at < text().size()) {
@@ -128,11 +104,6 @@ TripletFile::TripletFile(const std::filesystem::path& path, OnBadRow on_bad_row,
   }
   if (offsets_.empty()) throw FormatError(path.native(), "has no usable rows");
   if (offsets_.size() > UINT32_MAX) throw FormatError(path.native(), "has more than 2^32 rows");
-}
-
-std::string_view TripletFile::text() const {
-  if (!decoded_.empty()) return decoded_;
-  return {reinterpret_cast<const char*>(file_.bytes().data()), file_.bytes().size()};
 }
 
 void TripletFile::read_header(size_t& at, uint64_t& line) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "e5v/base/delimited.h"
-#include "e5v/base/file.h"
+#include "e5v/base/text_file.h"
 
 namespace e5v {
 
@@ -75,14 +75,13 @@ class TripletFile {
     uint64_t problem_line = 0, problem_column = 1;
   };
 
-  std::string_view text() const;
+  std::string_view text() const { return file_.text(); }
   void read_header(size_t& at, uint64_t& line);
   Row read_row(size_t begin) const;
   Row read_delimited_row(size_t begin) const;
   Row read_json_row(size_t begin) const;
 
-  MappedFile file_;
-  std::string decoded_;  // the text, where the file's bytes are not that already
+  MappedText file_;
   bool is_json_ = false;
   DelimitedFormat format_;
   std::vector<Column> columns_;  // empty: by position

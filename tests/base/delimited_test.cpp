@@ -49,6 +49,17 @@ TEST(DelimitedTest, NamesThePlaceOfAMisplacedQuoteAndGoesOnWithTheNextLine) {
   EXPECT_THAT(records("\"a\"b,c\n")[0].problem, HasSubstr("after the closing quote"));
 }
 
+TEST(DelimitedTest, QuotesWithinAFieldMayBeText) {
+  EXPECT_THAT(records("a,b \"c\",\"d,\"\n", {.quotes_within = true})[0].fields,
+              ElementsAre("a", "b \"c\"", "d,"));
+}
+
+TEST(DelimitedTest, NamesOfColumnsAreComparedWithoutCaseAndBlanks) {
+  EXPECT_EQ(column_name(" Hard_Neg\t"), "hard_neg");
+  EXPECT_EQ(column_name("Ä"), "Ä");
+  EXPECT_EQ(column_name(" "), "");
+}
+
 TEST(DelimitedTest, AnOpenQuoteIsReportedWhereItOpens) {
   const auto all = records("a,\"b\nc,d\ne,f\n");
   ASSERT_EQ(all.size(), 3u);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "e5v/base/error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace e5v {
 namespace {
@@ -57,6 +58,25 @@ TEST(DecodeTextTest, SaysInWhichLineSomethingIsNoText) {
   EXPECT_THAT(error_of(utf16("a\nb", false) + "\x3d\xd8"s), HasSubstr("line 2: invalid UTF-16"));
   EXPECT_THAT(error_of(utf16("a", false) + "\x34\xdd"s), HasSubstr("line 1: invalid UTF-16"));
   EXPECT_THAT(error_of(utf16("a", false) + "b"), HasSubstr("is the file cut off?"));
+}
+
+std::string mapped(const std::string& bytes) {
+  const TemporaryFolder folder;
+  write_file(folder / "text", bytes);
+  return std::string(MappedText(folder / "text").text());
+}
+
+TEST(MappedTextTest, OrdinaryTextIsLeftAlone) {
+  EXPECT_EQ(mapped(""), "");
+  EXPECT_EQ(mapped("a\r\nb\rc\xff\n"), "a\r\nb\rc\xff\n");
+}
+
+TEST(MappedTextTest, OtherFormsAreConverted) {
+  EXPECT_EQ(mapped("\xef\xbb\xbf" + "a\n"s), "a\n");
+  EXPECT_EQ(mapped("a\rb\r"), "a\nb\n");
+  EXPECT_EQ(mapped("\xef\xbb\xbf" + "a\rb"s), "a\nb");
+  EXPECT_EQ(mapped(utf16("a\r\nb", true)), "a\nb");
+  EXPECT_EQ(mapped(utf16("a\rb", false)), "a\nb");
 }
 
 }  // namespace

@@ -56,6 +56,13 @@ TEST_F(NliTest, ReadsTheJsonForm) {
   EXPECT_EQ(made, std::vector<Triplet>{texts("p", "yes", "no")});
 }
 
+TEST_F(NliTest, TablesOfOtherProgramsAreRead) {
+  const auto made = triplets("x.csv",
+                             "\xef\xbb\xbfGold_Label,Sentence1,Sentence2\rcontradiction,p,no\r"
+                             "entailment,p,yes\r");
+  EXPECT_EQ(made, std::vector<Triplet>{texts("p", "yes", "no")});
+}
+
 TEST_F(NliTest, NamesTheLineOfABadLabel) {
   try {
     triplets("x.tsv", "gold_label\tsentence1\tsentence2\nmaybe\ta\tb\n");
