@@ -14,10 +14,10 @@ struct CaptionRow {
 };
 
 /// Reads a table of pictures' names and captions as read_text_file takes it: tab-separated, or CSV
-/// where the name ends in .csv, a row a line. A first line with names of columns, in upper or lower
-/// case, says where they are and what separates them, a tab, comma, semicolon or |. Without one, or
-/// with two columns, everything behind the first separator is the caption. Blank lines are left
-/// out.
+/// (RFC 4180, but that a quote within a field that does not begin with one is text) where the name
+/// ends in .csv. A first line with names of columns, in upper or lower case, says where they are
+/// and what separates them, a tab, comma, semicolon or |. Without one, or with two columns,
+/// everything behind the first separator is the caption. Blank lines are left out.
 ///
 /// Throws FileError; FormatError naming the line for broken quoting, a missing caption, and another
 /// number of fields than the first line has.

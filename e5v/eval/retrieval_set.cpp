@@ -6,10 +6,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include "e5v/base/caption_table.h"
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
 #include "e5v/base/text_file.h"
-#include "e5v/eval/caption_table.h"
 #include "e5v/eval/image_set.h"
 
 namespace e5v {

@@ -3,8 +3,9 @@
 #include <array>
 #include <sstream>
 
+#include "e5v/base/caption_table.h"
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
+#include "e5v/base/text_file.h"
 #include "e5v/index/file_scan.h"
 
 namespace e5v {
@@ -14,8 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr std::array kPathFields = {"image", "path", "file_name"};
 
-std::pair<std::string, Caption> parse_object(const std::string& line) {
-  Json json = parse_json(line, "line");
+std::pair<std::string, Caption> parse_object(const std::string& line, const std::string& place) {
+  Json json = parse_json(line, place);
   if (!json.is_object()) throw ConfigError("expected an object");
   std::string picture;
   for (const char* field : kPathFields) {
@@ -28,34 +29,48 @@ std::pair<std::string, Caption> parse_object(const std::string& line) {
   return {picture, std::move(caption)};
 }
 
-std::pair<std::string, Caption> parse_columns(const std::string& line) {
-  const size_t tab = line.find('\t');
-  if (tab == std::string::npos) throw ConfigError("expected a path, a tab, and a caption");
-  return {line.substr(0, tab), Caption{.text = line.substr(tab + 1)}};
-}
+/// Captions under the names that find_caption looks for.
+class CaptionsBuilder {
+ public:
+  explicit CaptionsBuilder(const fs::path& file) : folder_(normal_path(file).parent_path()) {}
+
+  void add(const std::string& picture, Caption caption) {
+    if (picture.empty()) throw ConfigError("names no picture: 'image' is missing");
+    const bool has_folder = fs::path(picture).has_parent_path();
+    captions_[has_folder ? normal_path(folder_ / picture).native() : picture] = std::move(caption);
+  }
+  Captions take() { return std::move(captions_); }
+
+ private:
+  fs::path folder_;
+  Captions captions_;
+};
 
 }  // namespace
 
 Captions read_captions(const fs::path& path) {
-  const bool is_json = path.extension() == ".jsonl";
-  const fs::path folder = normal_path(path).parent_path();
-  std::istringstream lines(read_file(path));
-  Captions captions;
-  int64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    if (line.ends_with('\r')) line.pop_back();
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    try {
-      auto [picture, caption] = is_json ? parse_object(line) : parse_columns(line);
-      if (picture.empty()) throw ConfigError("names no picture: 'image' is missing");
-      const bool has_folder = fs::path(picture).has_parent_path();
-      captions[has_folder ? normal_path(folder / picture).native() : picture] = std::move(caption);
-    } catch (const Error& error) {
-      throw FormatError(path.native(), fmt::format("line {}: {}", number, error.what()));
+  CaptionsBuilder captions(path);
+  uint64_t number = 0;
+  try {
+    if (path.extension() == ".jsonl") {
+      std::istringstream lines(read_text_file(path));
+      for (std::string line; std::getline(lines, line);) {
+        ++number;
+        if (line.find_first_not_of(" \t") == std::string::npos) continue;
+        auto [picture, caption] =
+            parse_object(line, fmt::format("{}: line {}", path.native(), number));
+        captions.add(picture, std::move(caption));
+      }
+    } else {
+      for (CaptionRow& row : read_caption_table(path)) {
+        number = row.line;
+        captions.add(row.image, {.text = std::move(row.caption)});
+      }
     }
+  } catch (const ConfigError& error) {
+    throw FormatError(path.native(), fmt::format("line {}: {}", number, error.what()));
   }
-  return captions;
+  return captions.take();
 }
 
 const Caption* find_caption(const Captions& captions, const fs::path& path) {

@@ -20,7 +20,7 @@ using Captions = std::map<std::string, Caption>;
 /// Reads captions from
 ///   - `.jsonl`: an object a line, {"image" (or "path" or "file_name"), "caption", …}; all other
 ///     fields become the picture's metadata;
-///   - any other file: a line each, the path, a tab, the caption.
+///   - any other file: a table of paths and captions, as read_caption_table takes it.
 /// A path with folders is relative to the file's own. A later line for the same picture wins.
 /// Throws FileError; FormatError with the line's number.
 Captions read_captions(const std::filesystem::path& path);

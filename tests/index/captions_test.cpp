@@ -52,12 +52,26 @@ TEST_F(CaptionsTest, OtherFilesHaveColumns) {
   EXPECT_EQ(find_caption(captions, "/x/a.jpg")->text, "second, with\ttab");
 }
 
+TEST_F(CaptionsTest, TablesAreReadInAllTheirForms) {
+  for (const auto& [name, content] :
+       {std::pair("c.csv", "\"a, b.jpg\",\"a \"\"red\"\" dog,\nrunning\"\n"),
+        std::pair("h.csv", "Caption,Path\r\"a \"\"red\"\" dog,\rrunning\",\"a, b.jpg\"\r"),
+        std::pair("m.csv",
+                  "\xef\xbb\xbfImage,Caption\n\"a, b.jpg\",\"a \"\"red\"\" dog,\nrunning\"\n")}) {
+    const Captions captions = read(name, content);
+    ASSERT_NE(find_caption(captions, "/x/a, b.jpg"), nullptr) << name;
+    EXPECT_EQ(find_caption(captions, "/x/a, b.jpg")->text, "a \"red\" dog,\nrunning") << name;
+    EXPECT_EQ(captions.size(), 1u) << name;
+  }
+  EXPECT_EQ(read("m.jsonl", "\xef\xbb\xbf{\"image\": \"a.jpg\"}\r\n").size(), 1u);
+}
+
 TEST_F(CaptionsTest, SaysWhichLineIsWrong) {
   EXPECT_THAT(error_of("c.jsonl", "{\"image\":\"a\"}\n{\"caption\":\"b\"}\n"),
               HasSubstr("line 2: names no picture"));
   EXPECT_THAT(error_of("c.jsonl", "[1]\n"), HasSubstr("line 1: expected an object"));
   EXPECT_THAT(error_of("c.jsonl", "{\"image\": 5}\n"), HasSubstr("'image' is 5"));
-  EXPECT_THAT(error_of("c.tsv", "no tab\n"), HasSubstr("line 1: expected a path, a tab"));
+  EXPECT_THAT(error_of("c.tsv", "no tab\n"), HasSubstr("line 1 has no tab, expected a picture"));
 }
 
 }  // namespace
