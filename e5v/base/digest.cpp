@@ -33,12 +33,18 @@ void Digest::update(std::string_view bytes) {
   E5V_ASSERT(EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size()) == 1);
 }
 
-std::string Digest::finish() {
+std::string Digest::finish_bytes() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> raw;
   unsigned int size = 0;
   E5V_ASSERT(EVP_DigestFinal_ex(context_->evp, raw.data(), &size) == 1);
+  return {reinterpret_cast<const char*>(raw.data()), size};
+}
+
+std::string Digest::finish() {
   std::string digits;
-  for (unsigned int i = 0; i < size; ++i) digits += fmt::format("{:02x}", raw[i]);
+  for (const char byte : finish_bytes()) {
+    digits += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  }
   return digits;
 }
 

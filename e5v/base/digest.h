@@ -22,6 +22,8 @@ class Digest {
   void update(std::string_view bytes);
   /// Lower-case hexadecimal digits: 64 or 40. Ends the digest.
   std::string finish();
+  /// The same as 32 or 20 bytes.
+  std::string finish_bytes();
 
  private:
   struct Context;

@@ -39,7 +39,7 @@ EmbeddingCache::EmbeddingCache(const std::filesystem::path& folder, ContentHash 
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw FileError(folder.native(), "cannot create", error.message());
-  path_ = folder / fmt::format("{:016x}{:016x}.vectors", fingerprint.high, fingerprint.low);
+  path_ = folder / (fingerprint.digits() + ".vectors");
   descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw FileError(path_.native(), "cannot open", system_reason(errno));
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {

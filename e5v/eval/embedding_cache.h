@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "e5v/base/content_hash.h"
 #include "e5v/base/file.h"
-#include "e5v/eval/content_hash.h"
 
 namespace e5v {
 

@@ -13,9 +13,9 @@
 #include <utility>
 #include <variant>
 
+#include "e5v/base/content_hash.h"
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/base/random.h"
 #include "e5v/embed/item_source.h"
 #include "e5v/image/decode.h"
 
@@ -46,7 +46,7 @@ std::vector<fs::path> list_pictures(const fs::path& source) {
 /// could not be read NaN.
 class FeatureFile {
  public:
-  FeatureFile(fs::path path, uint64_t digest, int64_t width)
+  FeatureFile(fs::path path, ContentHash digest, int64_t width)
       : path_(std::move(path)), row_bytes_(static_cast<size_t>(width) * sizeof(float)) {
     if (path_.empty()) return;
     if (!read(digest)) {
@@ -70,7 +70,7 @@ class FeatureFile {
 
  private:
   /// False if the file is not of these pictures. A row that was cut off is dropped.
-  bool read(uint64_t digest) {
+  bool read(ContentHash digest) {
     if (!fs::exists(path_)) return false;
     const std::string bytes = read_file(path_, UINT64_MAX);
     if (bytes.size() < sizeof(digest)) return false;
@@ -88,21 +88,17 @@ class FeatureFile {
 };
 
 /// Of the pictures' paths and sizes, and of some of the model's values.
-uint64_t digest_of(const std::vector<fs::path>& paths, const Clip& clip) {
-  uint64_t digest = mix64(paths.size());
-  const auto add = [&](std::string_view bytes) {
-    for (const char byte : bytes) digest = mix64(digest ^ static_cast<unsigned char>(byte));
-  };
+ContentHash digest_of(const std::vector<fs::path>& paths, const Clip& clip) {
+  ContentHasher hasher;
   for (const fs::path& path : paths) {
     std::error_code missing;
-    add(path.native());
-    digest = mix64(digest ^ fs::file_size(path, missing));
+    hasher.add(path.native()).add(uint64_t{fs::file_size(path, missing)});
   }
   const c10::InferenceMode inference;
   const int64_t S = clip.config().vision.image_size;
   const at::Tensor probe = clip.encode_images(at::ones({1, 3, S, S})).contiguous();
-  add({static_cast<const char*>(probe.data_ptr()), probe.nbytes()});
-  return digest;
+  hasher.add({static_cast<const char*>(probe.data_ptr()), probe.nbytes()});
+  return hasher.hash();
 }
 
 /// The tile of a picture, or nullopt with a warning where it may be left out.

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <utility>
 
+#include "e5v/base/content_hash.h"
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/base/random.h"
 #include "e5v/nn/tensor_file.h"
 #include "e5v/train/loss_curve.h"
 #include "e5v/train/objective.h"
@@ -33,12 +33,9 @@ std::string folder_digest(const std::filesystem::path& path) {
     }
   }
   std::sort(files.begin(), files.end());
-  uint64_t digest = mix64(files.size());
-  for (const auto& [name, size] : files) {
-    for (const char byte : name) digest = mix64(digest ^ static_cast<unsigned char>(byte));
-    digest = mix64(digest ^ size);
-  }
-  return fmt::format("{:016x}", digest);
+  ContentHasher hasher;
+  for (const auto& [name, size] : files) hasher.add(name).add(size);
+  return hasher.hash().digits();
 }
 
 /// Tells whether a resumed run has the data that it was begun with.
@@ -46,13 +43,10 @@ std::string content_digest(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) return folder_digest(path);
   const MappedFile file(path);
   const auto bytes = file.bytes();
-  uint64_t digest = mix64(bytes.size());
-  for (size_t at = 0; at < bytes.size(); at += sizeof(uint64_t)) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + at, std::min(sizeof(word), bytes.size() - at));
-    digest = mix64(digest ^ word);
-  }
-  return fmt::format("{:016x}", digest);
+  return ContentHasher()
+      .add({reinterpret_cast<const char*>(bytes.data()), bytes.size()})
+      .hash()
+      .digits();
 }
 
 }  // namespace
