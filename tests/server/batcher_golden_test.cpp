@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
+#include <future>
+#include <mutex>
+#include <thread>
 
 namespace e5v {
 namespace {
@@ -55,33 +61,87 @@ TEST_F(BatcherGoldenTest, GivesEachRequestItsOwnVectors) {
   EXPECT_EQ(batcher.num_waiting(), 0);
 }
 
+/// Holds the batcher behind each batch until the test lets it go on, so that who waits when is the
+/// test's choice.
+class Turnstile {
+ public:
+  ~Turnstile() { open(); }
+  /// What the batcher calls behind a batch.
+  void pass(int64_t items) {
+    std::unique_lock lock(mutex_);
+    batch_items_.push_back(items);
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return batch_items_.size() <= num_let_through_; });
+  }
+  void await_batch(size_t number) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return batch_items_.size() >= number; });
+  }
+  void let_through(size_t number) {
+    const std::lock_guard lock(mutex_);
+    num_let_through_ = number;
+    changed_.notify_all();
+  }
+  void open() { let_through(SIZE_MAX); }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<int64_t> batch_items_;
+  size_t num_let_through_ = 0;
+};
+
+/// A request on a thread of its own.
+class Client {
+ public:
+  Client(Batcher& batcher, std::vector<Item> items)
+      : num_vectors_(std::async(std::launch::async, [this, &batcher, items = std::move(items)] {
+          const auto is_gone = [this] {  // asked once it can only wait
+            waiting_ = true;
+            waiting_.notify_all();
+            return false;
+          };
+          return batcher.embed(items, {}, is_gone).vectors.size();
+        })) {}
+  void await_waiting() const { waiting_.wait(false); }
+  bool is_answered_within(std::chrono::seconds time) const {
+    return num_vectors_.wait_for(time) == std::future_status::ready;
+  }
+  size_t num_vectors() { return num_vectors_.get(); }
+
+ private:
+  std::atomic<bool> waiting_ = false;
+  std::future<size_t> num_vectors_;  // last: its thread uses the other
+};
+
 TEST_F(BatcherGoldenTest, ALargeRequestDoesNotKeepOthersWaiting) {
-  std::atomic<int64_t> num_batches = 0;
-  Batcher batcher(embedder(), {.max_batch_tokens = 64},
-                  [&](int64_t, int64_t, double) { ++num_batches; });
-  std::atomic<bool> large_done = false;
-  std::thread large([&] {
-    batcher.embed(std::vector<Item>(600, text_item("one of many items of a large request")), {},
-                  kNever);
-    large_done = true;
-  });
-  while (num_batches < 3) std::this_thread::yield();
-  const int64_t before = num_batches;
-  batcher.embed({text_item("a short one")}, {}, kNever);
-  EXPECT_FALSE(large_done);
-  // Of more than a hundred; on a busy machine a few pass before the short one is prepared.
-  EXPECT_LE(num_batches - before, 12);
-  large.join();
+  Turnstile turnstile;
+  Batcher batcher(embedder(), {.max_batch_tokens = 256},
+                  [&](int64_t items, int64_t, double) { turnstile.pass(items); });
+  Client large(batcher, std::vector<Item>(60, text_item("one of many items of a large request")));
+  turnstile.await_batch(1);
+  large.await_waiting();
+  Client small(batcher, {text_item("a short one")});
+  small.await_waiting();
+  // The first batch is over, the second has an item of each in turn, and the third does not end.
+  turnstile.let_through(2);
+  EXPECT_TRUE(small.is_answered_within(std::chrono::seconds(60)));
+  EXPECT_FALSE(large.is_answered_within(std::chrono::seconds(0)));
+  turnstile.open();
+  EXPECT_EQ(small.num_vectors(), 1u);
+  EXPECT_EQ(large.num_vectors(), 60u);
 }
 
 TEST_F(BatcherGoldenTest, AFullQueueIsRefusedAndEmptiesAgain) {
-  Batcher batcher(embedder(), {.max_batch_tokens = 64, .max_queue = 200}, nullptr);
-  EXPECT_THROW(batcher.embed(std::vector<Item>(201, text_item("a")), {}, kNever), InputError);
-  std::thread large(
-      [&] { batcher.embed(std::vector<Item>(200, text_item("a b c d")), {}, kNever); });
-  while (batcher.num_waiting() == 0) std::this_thread::yield();
+  Turnstile turnstile;
+  Batcher batcher(embedder(), {.max_batch_tokens = 64, .max_queue = 20},
+                  [&](int64_t items, int64_t, double) { turnstile.pass(items); });
+  EXPECT_THROW(batcher.embed(std::vector<Item>(21, text_item("a")), {}, kNever), InputError);
+  Client large(batcher, std::vector<Item>(20, text_item("a b c d")));
+  turnstile.await_batch(1);
   EXPECT_THROW(batcher.embed({text_item("b")}, {}, kNever), OverloadedError);
-  large.join();
+  turnstile.open();
+  EXPECT_EQ(large.num_vectors(), 20u);
   EXPECT_EQ(batcher.embed({text_item("b")}, {}, kNever).vectors.size(), 1u);
 }
 
