@@ -5,11 +5,6 @@
 #include "e5v/base/error.h"
 
 namespace e5v {
-namespace {
-
-constexpr const char* kComposedTask = "cirr";
-
-}  // namespace
 
 std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& options) {
   if (!query.text && !query.image) {
@@ -18,7 +13,9 @@ std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& opti
   Item main;
   main.text = query.text;
   if (query.image) main.images.push_back(*query.image);
-  if (query.text && query.image && options.prompt.empty()) main.task = kComposedTask;
+  if (query.text && query.image && options.prompt.empty()) {
+    main.task = composed_task(options.task);
+  }
   std::vector<Item> items;
   items.push_back(std::move(main));
   for (const auto* texts : {&query.plus, &query.minus}) {

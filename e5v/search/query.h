@@ -20,8 +20,8 @@ struct QueryItem {
 };
 
 /// The items to embed for a query: first text and picture, then `plus`, then `minus`. A picture
-/// with a text has the prompt of composed retrieval ("cirr"), unless `options` has a prompt that
-/// takes both. Throws InputError if there is neither text nor picture.
+/// with a text is asked about by composed_task's prompt, unless `options` has a whole template.
+/// Throws InputError if there is neither text nor picture.
 std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& options);
 
 /// The query's vector of those of query_items: weight · v₀ + Σ plus − Σ minus, of unit length.

@@ -158,6 +158,11 @@ Prompts find_prompts(std::string_view task, ChatTemplate chat) {
                                 list_of(prompt_task_names())));
 }
 
+std::string composed_task(std::string_view task) {
+  const bool has_one = !find_prompts(task, ChatTemplate::kPlain).composed.empty();
+  return has_one ? std::string(task) : "cirr";
+}
+
 const std::string& Prompts::choose(bool has_text, bool has_images) const {
   if (!has_text && !has_images) throw InputError("the item has neither a text nor a picture");
   const std::string& prompt = has_text ? (has_images ? composed : text) : image;

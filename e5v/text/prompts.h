@@ -50,6 +50,10 @@ struct Prompts {
 Prompts find_prompts(std::string_view task, ChatTemplate chat);
 const std::vector<std::string>& prompt_task_names();
 
+/// The task by whose prompt a picture together with a text is asked about: `task` if it has such a
+/// prompt, else "cirr". Throws ConfigError as find_prompts.
+std::string composed_task(std::string_view task);
+
 /// A TextSpan that owns its text.
 struct PromptSpan {
   std::string text;
