@@ -79,6 +79,8 @@ class ItemPreparer {
   const Architecture& architecture() const { return *architecture_; }
   /// Throws the error met when the folder's image processor was read, if it has no valid one.
   const PictureRules& picture_rules() const;
+  /// Why it has none; empty if it has one.
+  const std::string& picture_problem() const { return picture_rules_error_; }
 
   /// Puts prepared items end to end, in their order.
   PackedBatch collate(std::span<const PreparedItem> items) const;

@@ -11,6 +11,11 @@ constexpr std::chrono::milliseconds kLookEvery{100};
 /// How long the model may wait for a batch as large as the last one.
 constexpr std::chrono::duration<double> kLongestWait{0.01};
 
+/// The error of an item, named where there are several.
+std::string named(size_t number, size_t num_items, const Error& error) {
+  return num_items == 1 ? error.what() : fmt::format("item {}: {}", number, error.what());
+}
+
 }  // namespace
 
 /// A place in the queue for each item of a request, while it lives; and its place among those that
@@ -86,9 +91,10 @@ EmbeddedItems Batcher::embed(const std::vector<Item>& items, const PrepareOption
     PreparedItem prepared;
     try {
       prepared = embedder_.preparer().prepare(items[i], options);
-    } catch (const Error& error) {
-      throw InputError(items.size() == 1 ? error.what()
-                                         : fmt::format("item {}: {}", i, error.what()));
+    } catch (const InputError& error) {
+      throw InputError(named(i, items.size(), error));
+    } catch (const FormatError& error) {  // of a picture's bytes, which are the caller's
+      throw InputError(named(i, items.size(), error));
     }
     const int64_t tokens = prepared.num_tokens();
     result.num_tokens += tokens;

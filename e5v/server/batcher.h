@@ -56,7 +56,8 @@ class Batcher {
   ~Batcher();
 
   /// Waits for the items' vectors. `is_cancelled` is asked now and then.
-  /// Throws OverloadedError; CancelledError; InputError that names the item by its number.
+  /// Pictures are bytes or pixels. Throws OverloadedError; CancelledError; InputError that names
+  /// the item by its number, also for bytes that are no picture; what else goes wrong, as it is.
   EmbeddedItems embed(const std::vector<Item>& items, const PrepareOptions& options,
                       const std::function<bool()>& is_cancelled);
 

@@ -1,15 +1,14 @@
 #include "e5v/server/service.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <chrono>
+#include <ctime>
 
 #include "e5v/base/digest.h"
 #include "e5v/base/error.h"
-#include "e5v/embed/encoding.h"
 #include "e5v/server/page_assets.h"
-#include "e5v/server/service_impl.h"
+#include "e5v/server/serving.h"
 
 namespace e5v {
 namespace {
@@ -34,81 +33,59 @@ std::string host_name(const std::string& host) {
   return host.substr(0, host.find(':'));
 }
 
-bool is_open(const std::string& path) {
-  return path == "/" || path == "/page.css" || path == "/page.js" || path == "/health" ||
-         path == "/openapi.json";
+const PageAsset* find_asset(std::string_view path) {
+  for (const PageAsset& asset : page_assets()) {
+    if (asset.path == path) return &asset;
+  }
+  return nullptr;
 }
 
-/// Paths as the metrics name them: a client cannot make up new ones.
-std::string metrics_path(const std::string& path) {
-  constexpr std::array kPaths = {
-      "/v1/embeddings", "/embeddings", "/v2/embed", "/v1/multimodalembeddings",
-      "/v1/models",     "/v1/search",  "/v1/index", "/v1/collection",
-      "/metrics",       "/health"};
-  if (path.starts_with("/v1/items/")) return "/v1/items";
-  const auto found = std::find(kPaths.begin(), kPaths.end(), path);
-  return found == kPaths.end() ? "other" : *found;
+HttpAnswer asset_answer(const PageAsset& asset) {
+  return {.status = 200,
+          .content_type = std::string(asset.content_type),
+          .body = std::string(asset.content),
+          .headers = {{"Content-Security-Policy",
+                       "default-src 'none'; script-src 'self'; style-src 'self'; "
+                       "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; "
+                       "form-action 'none'; frame-ancestors 'none'"},
+                      {"Cache-Control", "no-cache"}}};
 }
 
 }  // namespace
 
-HttpAnswer json_answer(const Json& json, int status) {
-  return {.status = status,
-          .content_type = "application/json",
-          .body = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"};
-}
-
-HttpAnswer error_answer(int status, std::string_view message, std::string_view type,
-                        std::string_view code) {
-  return json_answer(error_response(message, type, code), status);
-}
-
-std::string sha256(std::string_view text) {
-  Digest digest(DigestKind::kSha256, text.size());
-  digest.update(text);
-  return digest.finish();
-}
-
-Json parse_body(const HttpCall& call) {
-  // A value takes 16 bytes once it is parsed, were it "0" in the text: those are counted first.
-  constexpr int64_t kMaxValues = 8'000'000;
-  const auto num_values = std::count_if(call.body.begin(), call.body.end(),
-                                        [](char c) { return c == ',' || c == '[' || c == '{'; });
-  if (num_values > kMaxValues) {
-    throw InputError(
-        fmt::format("the body has {} values, at most {} are taken", num_values, kMaxValues));
-  }
-  return parse_json(call.body, "body");
-}
-
-Service::Service(ServeOptions options, Logger& log) : options_(std::move(options)), log_(log) {
-  limits_.max_image_bytes = static_cast<size_t>(options_.max_image_mb) << 20;
-  remote_images_.hosts = options_.allow_remote_images;
-  remote_images_.max_bytes = limits_.max_image_bytes;
+Service::Service(ServeOptions options, Logger& log, std::span<const Route> table)
+    : options_(std::move(options)), log_(log), table_(table) {
   if (!options_.api_key.empty()) key_digest_ = sha256(options_.api_key);
 }
 
 Service::~Service() = default;
 
 void Service::start(std::unique_ptr<Embedder> embedder, std::unique_ptr<Collection> collection) {
-  auto loaded = std::make_unique<Loaded>();
-  loaded->prepare = embedder->options().prepare;
-  loaded->prepare.decode.max_pixels = options_.max_megapixels * 1'000'000;
-  loaded->prepare.decode.max_bytes = options_.max_image_mb << 20;
+  auto serving = std::make_unique<Serving>();
+  serving->prepare = embedder->options().prepare;
+  serving->prepare.decode.max_pixels = options_.max_megapixels * 1'000'000;
+  serving->prepare.decode.max_bytes = options_.max_image_mb << 20;
   const std::filesystem::path model = embedder->options().model;
-  loaded->model_name = (model.has_filename() ? model : model.parent_path()).filename().native();
-  loaded->embedder = std::move(embedder);
-  loaded->collection = std::move(collection);
-  if (loaded->collection) loaded->collection->prepare_for_many_searches();
-  loaded->batcher =
-      std::make_unique<Batcher>(*loaded->embedder,
+  serving->model_name = (model.has_filename() ? model : model.parent_path()).filename().native();
+  serving->loaded_at = std::time(nullptr);
+  serving->limits.max_image_bytes = static_cast<size_t>(options_.max_image_mb) << 20;
+  serving->remote_images = {.hosts = options_.allow_remote_images,
+                            .max_bytes = serving->limits.max_image_bytes};
+  serving->metrics = &metrics_;
+  const std::string& problem = embedder->preparer().picture_problem();
+  if (!problem.empty()) log_.warn("requests with pictures will be refused: {}", problem);
+  serving->embedder = std::move(embedder);
+  serving->collection = std::move(collection);
+  if (serving->collection) serving->collection->prepare_for_many_searches();
+  serving->batcher =
+      std::make_unique<Batcher>(*serving->embedder,
                                 BatcherOptions{.max_batch_tokens = options_.max_batch_tokens,
                                                .max_queue = options_.max_queue},
                                 [this](int64_t items, int64_t tokens, double seconds) {
                                   metrics_.add_batch(items, tokens, seconds);
                                 });
-  owned_ = std::move(loaded);
-  loaded_ = owned_.get();
+  owned_ = std::move(serving);
+  serving_ = owned_.get();
 }
 
 HttpAnswer Service::refusal(int status, const std::string& message) {
@@ -144,7 +121,11 @@ std::optional<HttpAnswer> Service::gate(const HttpCall& call) const {
     return error_answer(403, "pages of that origin may not ask this server; see --allow-origin",
                         "invalid_request_error", "wrong_origin");
   }
-  if (key_digest_.empty() || call.method == "OPTIONS" || is_open(call.path)) return std::nullopt;
+  if (key_digest_.empty() || call.method == "OPTIONS" || find_asset(call.path) != nullptr) {
+    return std::nullopt;
+  }
+  const Match match = find_route(call);
+  if (match.route != nullptr && match.route->is_open) return std::nullopt;
   std::string given = call.header("Authorization");
   if (lower(given.substr(0, 7)) == "bearer ") {
     given = given.substr(7);
@@ -158,7 +139,8 @@ std::optional<HttpAnswer> Service::gate(const HttpCall& call) const {
 
 HttpAnswer Service::handle(const HttpCall& call) {
   const auto started = std::chrono::steady_clock::now();
-  HttpAnswer result = answer(call);
+  const Match match = find_route(call);
+  HttpAnswer result = answer(call, match);
   const std::string origin = call.header("Origin");
   if (!origin.empty() && !options_.allow_origins.empty() && is_allowed_origin(call)) {
     const bool is_any = options_.allow_origins[0] == "*";
@@ -168,160 +150,80 @@ HttpAnswer Service::handle(const HttpCall& call) {
     result.headers.emplace_back("Vary", "Origin");
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
-  metrics_.add_request(metrics_path(call.path), result.status, seconds.count());
+  // By routes, not by paths: a client cannot make up new ones.
+  metrics_.add_request(match.route ? std::string(match.route->path) : "other", result.status,
+                       seconds.count());
   return result;
 }
 
-HttpAnswer Service::answer(const HttpCall& call) {
+Service::Match Service::find_route(const HttpCall& call) const {
+  Match match;
+  const std::string_view asked = call.method;
+  const std::string_view method = asked == "HEAD" ? "GET" : asked;
+  for (const Route& route : table_) {
+    auto parameter = match_path(route, call.path);
+    if (!parameter) continue;
+    match.path_is_known = true;
+    if (route.method == method) {
+      match.route = &route;
+      match.parameter = *std::move(parameter);
+      break;
+    }
+  }
+  return match;
+}
+
+HttpAnswer Service::answer(const HttpCall& call, const Match& match) {
   try {
-    Loaded* loaded = loaded_;
-    if (call.method == "OPTIONS") return {.status = 204, .content_type = "text/plain", .body = ""};
-    if (call.path == "/health") {
-      return json_answer({{"status", loaded ? "ok" : "loading"}}, loaded ? 200 : 503);
-    }
-    for (const PageAsset& asset : page_assets()) {
-      if (call.path != asset.path) continue;
-      return {.status = 200,
-              .content_type = std::string(asset.content_type),
-              .body = std::string(asset.content),
-              .headers = {{"Content-Security-Policy",
-                           "default-src 'none'; script-src 'self'; style-src 'self'; "
-                           "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; "
-                           "form-action 'none'; frame-ancestors 'none'"},
-                          {"Cache-Control", "no-cache"}}};
-    }
-    if (!loaded) {
-      HttpAnswer result = error_answer(503, "the model is being loaded", "server_error", "loading");
-      result.headers.emplace_back("Retry-After", "5");
-      return result;
-    }
-    return route(call, *loaded);
+    return dispatch(call, match);
   } catch (const OverloadedError& error) {
     HttpAnswer result = error_answer(429, error.what(), "rate_limit_error", "rate_limit_exceeded");
     result.headers.emplace_back("Retry-After", "1");
     return result;
   } catch (const CancelledError& error) {
     return error_answer(499, error.what(), "invalid_request_error", "client_closed_request");
-  } catch (const FileError& error) {  // names a path of this machine: not for clients
-    const uint64_t id = next_id_++;
-    log_.error("request {}: {}", id, error.what());
-    return error_answer(500, fmt::format("internal error; it is logged as {}", id), "server_error",
-                        "internal");
-  } catch (const Error& error) {
+  } catch (const InputError& error) {
     return error_answer(400, error.what(), "invalid_request_error", "invalid_request");
-  } catch (const std::exception& error) {
-    const uint64_t id = next_id_++;
-    log_.error("request {}: {}", id, printable(error.what(), 400));
-    return error_answer(500, fmt::format("internal error; it is logged as {}", id), "server_error",
-                        "internal");
+  } catch (const std::exception& error) {  // may name files of this machine: not for clients
+    return internal_error(error.what());
   }
 }
 
-HttpAnswer Service::route(const HttpCall& call, Loaded& loaded) {
-  const bool is_post = call.method == "POST";
-  const bool is_embedding = call.path == "/v1/embeddings" || call.path == "/embeddings" ||
-                            call.path == "/v2/embed" || call.path == "/v1/multimodalembeddings";
-  if (is_embedding && is_post) return embeddings(call, loaded);
-  if (call.path == "/v1/search" && is_post) return search(call, loaded);
-  if (call.path == "/v1/index" && is_post) return index(call, loaded);
-  if (call.path == "/v1/models" && !is_post) return models(loaded);
-  if (call.path == "/v1/collection" && !is_post) return collection_info(loaded);
-  if (call.path == "/metrics" && !is_post) {
-    return {.status = 200,
-            .content_type = "text/plain; version=0.0.4",
-            .body = metrics_.text(loaded.batcher->num_waiting())};
+HttpAnswer Service::dispatch(const HttpCall& call, const Match& match) {
+  if (call.method == "OPTIONS") return {.status = 204, .content_type = "text/plain", .body = ""};
+  if (const PageAsset* asset = find_asset(call.path)) return asset_answer(*asset);
+  Serving* const serving = serving_;
+  if (match.route != nullptr && match.route->answer_always != nullptr) {
+    return match.route->answer_always({call, *match.route, table_, match.parameter, serving});
   }
-  if (call.path.starts_with("/v1/items/") && !is_post) return item_image(call, loaded);
-  const bool is_known = metrics_path(call.path) != "other";
-  return error_answer(is_known ? 405 : 404,
-                      fmt::format("there is no {} {}", call.method, printable(call.path)),
-                      "invalid_request_error", is_known ? "method_not_allowed" : "not_found");
+  if (serving == nullptr) {
+    HttpAnswer result = error_answer(503, "the model is being loaded", "server_error", "loading");
+    result.headers.emplace_back("Retry-After", "5");
+    return result;
+  }
+  if (match.route == nullptr) return unknown(call, match);
+  return match.route->answer({call, *match.route, table_, match.parameter, serving}, *serving);
 }
 
-std::vector<std::byte> Service::image_bytes(const WireImage& image) const {
-  return image.url.empty() ? image.bytes : fetch_image(image.url, remote_images_);
+HttpAnswer Service::unknown(const HttpCall& call, const Match& match) const {
+  std::string known, allowed;
+  for (const Route& route : table_) {
+    known += fmt::format("{}{} {}", known.empty() ? "" : ", ", route.method, route.path);
+    if (match_path(route, call.path)) allowed = route.method;
+  }
+  HttpAnswer result = error_answer(
+      match.path_is_known ? 405 : 404,
+      fmt::format("there is no {} {}; known are {}", call.method, printable(call.path), known),
+      "invalid_request_error", match.path_is_known ? "method_not_allowed" : "not_found");
+  if (match.path_is_known) result.headers.emplace_back("Allow", allowed);
+  return result;
 }
 
-Item Service::resolve(const WireItem& wire, const Loaded& loaded) const {
-  Item item;
-  item.text = wire.text;
-  if (!wire.token_ids.empty()) {
-    const Tokenizer& tokenizer = loaded.embedder->preparer().tokenizer();
-    for (const int64_t id : wire.token_ids) {
-      if (id >= tokenizer.vocab_size()) {
-        throw InputError(
-            fmt::format("token {} is outside the vocabulary of {}", id, tokenizer.vocab_size()));
-      }
-    }
-    item.text = tokenizer.decode(wire.token_ids);
-  }
-  for (const WireImage& image : wire.images) item.images.emplace_back(image_bytes(image));
-  return item;
-}
-
-/// The prompt of an item: the request's, else that of the server's task; a picture with a text is
-/// asked about as in composed retrieval, where the task has no prompt for both.
-PrepareOptions Service::prepare_options(const EmbeddingRequest& request, const WireItem& item,
-                                        const Loaded& loaded) const {
-  PrepareOptions options = loaded.prepare;
-  options.truncate |= request.truncate;
-  const bool has_text = item.text || !item.token_ids.empty();
-  const bool is_composed = has_text && !item.images.empty();
-  if (!request.prompt.empty()) {
-    options.prompt = request.prompt;
-  } else if (!request.instruction.empty()) {
-    std::string body = request.instruction;
-    if (body.find(kTextPlaceholder) == std::string::npos &&
-        body.find(kImagePlaceholder) == std::string::npos) {
-      body = fmt::format("{}{}\n{}", item.images.empty() ? "" : kImagePlaceholder,
-                         has_text ? kTextPlaceholder : "", body);
-    }
-    options.prompt = apply_chat_template(loaded.embedder->preparer().chat_template(), body);
-  } else if (!request.task.empty()) {
-    options.task = request.task;
-    options.prompt.clear();
-  } else if (is_composed && options.prompt.empty()) {
-    const auto prompts = find_prompts(options.task, loaded.embedder->preparer().chat_template());
-    if (prompts.composed.empty()) options.task = "cirr";
-  }
-  return options;
-}
-
-HttpAnswer Service::embeddings(const HttpCall& call, Loaded& loaded) {
-  const Json body = parse_body(call);
-  const EmbeddingRequest request =
-      call.path == "/v1/embeddings"             ? parse_embeddings_request(body, limits_)
-      : call.path == "/v2/embed"                ? parse_cohere_request(body, limits_)
-      : call.path == "/v1/multimodalembeddings" ? parse_voyage_request(body, limits_)
-                                                : parse_infinity_request(body, limits_);
-  if (request.dimensions > loaded.embedder->dimensions()) {
-    throw InputError(fmt::format("'dimensions' is {}, the model's vectors have {}",
-                                 request.dimensions, loaded.embedder->dimensions()));
-  }
-  std::vector<Item> items;
-  for (const WireItem& wire : request.items) {
-    Item& item = items.emplace_back(resolve(wire, loaded));
-    const PrepareOptions options = prepare_options(request, wire, loaded);
-    item.task = options.prompt.empty() ? options.task : "";
-    item.prompt = options.prompt;
-  }
-  PrepareOptions options = loaded.prepare;
-  options.truncate |= request.truncate;
-  EmbeddedItems embedded = loaded.batcher->embed(items, options, call.client_gone);
-  for (auto& vector : embedded.vectors) truncate_and_normalize(vector, request.dimensions);
-  const std::string model = request.model.empty() ? loaded.model_name : request.model;
-  return json_answer(embedding_response(request, model, embedded.vectors, embedded.num_tokens,
-                                        fmt::format("embd-{}", next_id_++)));
-}
-
-HttpAnswer Service::models(const Loaded& loaded) const {
-  return json_answer({{"object", "list"},
-                      {"data",
-                       {{{"id", loaded.model_name},
-                         {"object", "model"},
-                         {"owned_by", "e5v"},
-                         {"dimensions", loaded.embedder->dimensions()},
-                         {"precision", loaded.embedder->precision()}}}}});
+HttpAnswer Service::internal_error(const char* message) {
+  const uint64_t id = next_error_++;
+  log_.error("request {}: {}", id, printable(message, 1000));
+  return error_answer(500, fmt::format("internal error; it is logged as {}", id), "server_error",
+                      "internal");
 }
 
 }  // namespace e5v

@@ -1,5 +1,4 @@
 // A request's body, of every shape, up to the answer. The first byte chooses the shape.
-#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <span>
@@ -7,7 +6,7 @@
 
 #include "e5v/base/base64.h"
 #include "e5v/base/error.h"
-#include "e5v/server/wire_types.h"
+#include "e5v/server/embedding_shape.h"
 
 using namespace e5v;
 
@@ -17,7 +16,7 @@ constexpr WireLimits kLimits{
     .max_items = 64, .max_images_per_item = 4, .max_text_bytes = 4096, .max_image_bytes = 4096};
 
 /// What every request that was taken promises to whoever embeds it.
-void check(const EmbeddingRequest& request) {
+void check(const EmbeddingShape& shape, const EmbeddingRequest& request) {
   if (request.items.empty() || request.items.size() > kLimits.max_items) std::abort();
   if (request.encodings.empty() || request.dimensions < 0) std::abort();
   for (const WireItem& item : request.items) {
@@ -33,7 +32,8 @@ void check(const EmbeddingRequest& request) {
     }
   }
   const std::vector<std::vector<float>> vectors(request.items.size(), {0.5f, -0.5f, 0, 1});
-  const Json answer = embedding_response(request, request.model, vectors, 1, "id");
+  const Json answer = shape.answer(
+      request, {.id = "id", .model = request.model, .vectors = vectors, .num_tokens = 1});
   answer.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -42,10 +42,10 @@ void check(const EmbeddingRequest& request) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return -1;
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-  constexpr auto kParsers = std::to_array({parse_embeddings_request, parse_cohere_request,
-                                           parse_voyage_request, parse_infinity_request});
+  const auto shapes = embedding_shapes();
+  const EmbeddingShape& shape = shapes[data[0] % shapes.size()];
   try {
-    check(kParsers[data[0] % kParsers.size()](parse_json(body, "body"), kLimits));
+    check(shape, shape.parse(parse_json(body, "body"), kLimits));
   } catch (const Error& error) {
     // Answered with 400, so it has to be something to say.
     if (std::string_view(error.what()).empty()) std::abort();

@@ -3,18 +3,21 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <spdlog/sinks/ostream_sink.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "e5v/base/base64.h"
 #include "e5v/base/file.h"
+#include "e5v/search/collection_embedder.h"
 #include "e5v/server/service.h"
 #include "tests/support/temporary_folder.h"
 
@@ -64,7 +67,7 @@ class ServiceFixture : public testing::Test {
  protected:
   void start(ServeOptions options = {}, bool load = true, size_t max_total_body_bytes = 64 << 20) {
     options.port = 0;
-    service_ = std::make_unique<Service>(options, silent_logger());
+    service_ = std::make_unique<Service>(options, log_, table_);
     HttpServerOptions http = options.http();
     http.read_timeout_s = 1;
     http.keep_alive_s = 1;
@@ -79,7 +82,8 @@ class ServiceFixture : public testing::Test {
     if (load) load_model();
   }
   void load_model() {
-    EmbedderOptions options{.model = kModel, .device = "cpu", .threads = 1};
+    EmbedderOptions options{.model = model_, .device = "cpu", .threads = 1};
+    options.prepare.task = task_;
     Collection::create(folder_ / "c", collection_settings(options, IndexKind::kAuto));
     service_->start(std::make_unique<Embedder>(options),
                     std::make_unique<Collection>(folder_ / "c"));
@@ -123,7 +127,19 @@ class ServiceFixture : public testing::Test {
     return item;
   }
 
+  /// What the server has logged.
+  std::string log_text() {
+    log_.flush();
+    return log_stream_.str();
+  }
+
   const TemporaryFolder folder_;
+  /// What is served, if it is set before `start`.
+  std::filesystem::path model_ = kModel;
+  std::string task_ = "retrieval";
+  std::span<const Route> table_ = routes();
+  std::ostringstream log_stream_;
+  Logger log_{"server", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_stream_)};
   std::unique_ptr<Service> service_;
   std::unique_ptr<HttpServer> server_;
   std::thread thread_;
