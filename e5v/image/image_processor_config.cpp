@@ -22,7 +22,7 @@ ProcessorKind find_kind(const Json& json) {
   std::string type = field_or<std::string>(json, "image_processor_type", "");
   if (type.empty()) type = field_or<std::string>(json, "feature_extractor_type", "");
   for (const std::string_view suffix : {"Fast", "Pil"}) {  // transformers' backends
-    if (type.ends_with(suffix)) type.resize(type.size() - suffix.size());
+    if (type.ends_with(suffix)) type.erase(type.size() - suffix.size());
   }
   if (type == "LlavaNextImageProcessor") return ProcessorKind::kAnyres;
   if (type == "LlavaImageProcessor") return ProcessorKind::kLlava;

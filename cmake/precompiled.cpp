@@ -1,0 +1,1 @@
+// Nothing: a target that only holds precompiled headers needs a source.
