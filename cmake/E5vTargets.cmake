@@ -1,7 +1,8 @@
 # How every target of this project is declared.
 #
 #   e5v_library(text SOURCES tokenizer.cpp … DEPS e5v::base … PRIVATE_DEPS PCRE2)
-#     makes the static library e5v_text (alias e5v::text) from e5v/text/. TORCH adds libtorch.
+#     makes the static library e5v_text (alias e5v::text) from e5v/text/. TORCH adds libtorch; HEADERS names the
+#     precompiled headers, which are otherwise `torch` or `plain` (`openmp`: those of plain, with OpenMP).
 #   e5v_test(text SOURCES tokenizer_test.cpp … DEPS e5v::text [GOLDEN] [TORCH])
 #     makes the program text_test and the ctest entry text.unit; with GOLDEN also text.golden, which runs the suites whose
 #     names contain "Golden" (they read committed data under tests/goldens).
@@ -41,19 +42,24 @@ function(e5v_precompiled name)
 endfunction()
 
 e5v_precompiled(plain)
+e5v_precompiled(openmp DEPS OpenMP::OpenMP_CXX)
 e5v_precompiled(torch HEADERS <ATen/ATen.h> DEPS ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
 
 function(e5v_library name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "HEADERS" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(e5v_${name} STATIC ${ARG_SOURCES})
   add_library(e5v::${name} ALIAS e5v_${name})
   target_link_libraries(e5v_${name} PUBLIC e5v_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
   if(ARG_TORCH)
     target_link_libraries(e5v_${name} PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
-    target_precompile_headers(e5v_${name} REUSE_FROM e5v_torch_headers)
+    set(headers torch)
   else()
-    target_precompile_headers(e5v_${name} REUSE_FROM e5v_plain_headers)
+    set(headers plain)
   endif()
+  if(ARG_HEADERS)
+    set(headers ${ARG_HEADERS})
+  endif()
+  target_precompile_headers(e5v_${name} REUSE_FROM e5v_${headers}_headers)
 endfunction()
 
 if(E5V_BUILD_TESTS)

@@ -8,6 +8,7 @@
 
 #include "e5v/cli/commands.h"
 #include "e5v/cli/embedder_flags.h"
+#include "e5v/search/collection_embedder.h"
 #include "e5v/server/service.h"
 
 namespace e5v {
