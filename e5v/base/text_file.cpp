@@ -47,7 +47,7 @@ std::string from_utf16(std::string_view bytes, bool is_big_endian, std::string_v
 }
 
 std::string with_line_feeds(std::string text) {
-  if (text.find('\r') == std::string::npos) return text;
+  if (std::find(text.begin(), text.end(), '\r') == text.end()) return text;
   size_t end = 0;
   for (size_t at = 0; at < text.size(); ++at) {
     const bool is_crlf = text[at] == '\r' && at + 1 < text.size() && text[at + 1] == '\n';
