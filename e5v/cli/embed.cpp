@@ -24,7 +24,7 @@ struct EmbedCommand {
 
  private:
   void validate() const;
-  Json fingerprint(const Embedder& loaded) const;
+  Json fingerprint() const;
 };
 
 void EmbedCommand::validate() const {
@@ -47,23 +47,13 @@ void pass_over(const ItemInput& items, const std::vector<std::string>& done_ids)
   }
 }
 
-/// All that changes the vectors or their order.
-Json EmbedCommand::fingerprint(const Embedder& loaded) const {
-  const EmbedderOptions& options = embedder.options;
-  namespace fs = std::filesystem;
-  return {{"model", fs::absolute(options.model).native()},
-          {"adapter", options.adapter.empty() ? "" : fs::absolute(options.adapter).native()},
-          {"input", fs::absolute(input).native()},
-          {"precision", loaded.precision()},
-          {"dimensions", loaded.dimensions()},
+/// What changes the vectors or their order beside the EmbeddingSpec.
+Json EmbedCommand::fingerprint() const {
+  const PrepareOptions& prepare = embedder.options.prepare;
+  return {{"input", std::filesystem::absolute(input).native()},
           {"encoding", npy_type_name(encoding_type(encoding))},
-          {"task", options.prepare.task},
-          {"prompt", options.prepare.prompt},
-          {"allow_special", options.prepare.allow_special},
-          {"truncate", options.prepare.truncate},
-          {"exif", options.prepare.decode.apply_exif_orientation},
-          {"image_processing",
-           options.image_processing == ImageProcessing::kCurrent ? "current" : "4.41"}};
+          {"allow_special", prepare.allow_special},
+          {"truncate", prepare.truncate}};
 }
 
 void EmbedCommand::run(const CommandContext& context) const {
@@ -75,7 +65,8 @@ void EmbedCommand::run(const CommandContext& context) const {
     file.emplace(EmbeddingFileOptions{.path = output,
                                       .encoding = encoding,
                                       .dimensions = loaded.dimensions(),
-                                      .fingerprint = fingerprint(loaded),
+                                      .fingerprint = fingerprint(),
+                                      .spec = EmbeddingSpec::of(loaded.options()),
                                       .resume = resume});
   }
   const std::vector<std::string> done_ids = file ? file->done_ids() : std::vector<std::string>();

@@ -2,13 +2,13 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/cuda.h>
 
 #include <exception>
 #include <thread>
 #include <utility>
 
 #include "e5v/base/threads.h"
+#include "e5v/embed/device.h"
 #include "e5v/embed/encoding.h"
 #include "e5v/families/registry.h"
 #include "e5v/model/stored_precision.h"
@@ -19,21 +19,6 @@ namespace {
 /// Prepared items that wait for the model. Pictures are kept as bytes: about 2 MB each at the most
 /// tiles of the published models.
 constexpr size_t kPreparedItems = 32;
-
-at::Device device_from_name(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
-  const bool has_cuda = torch::cuda::is_available();
-  if (name == "auto") return has_cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  const bool is_cuda = name == "cuda" || name.starts_with("cuda:");
-  try {
-    if (is_cuda && has_cuda) return at::Device(name == "cuda" ? "cuda:0" : name);
-  } catch (const c10::Error&) {  // reported below
-  }
-  if (is_cuda && !has_cuda)
-    throw ConfigError("device 'cuda' is not available: libtorch finds none");
-  throw ConfigError(
-      fmt::format("device '{}' is not known, expected auto, cpu, cuda or cuda:N", printable(name)));
-}
 
 std::string describe(uint64_t index, const Item& item) {
   return item.id.empty() ? fmt::format("item {}", index + 1)

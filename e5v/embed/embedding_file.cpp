@@ -67,7 +67,28 @@ EmbeddingFile::~EmbeddingFile() {
 void EmbeddingFile::start_fresh() {
   partial_ = open_for_writing(partial_path_, false);
   journal_ = open_for_writing(journal_path_, false);
-  write_or_throw(journal_, options_.fingerprint.dump() + "\n", journal_path_);
+  Json run = options_.fingerprint;
+  if (options_.spec) run["spec"] = options_.spec->to_json();
+  const std::string line = run.dump(-1, ' ', false, Json::error_handler_t::replace);
+  write_or_throw(journal_, line + "\n", journal_path_);
+}
+
+void EmbeddingFile::require_same_run(const Json& begun) const {
+  const auto refuse = [&](const std::string& why) {
+    throw ConfigError(fmt::format("cannot resume {}: {}; remove {} to begin anew",
+                                  options_.path.native(), why, journal_path_.native()));
+  };
+  if (options_.spec) {
+    if (!begun.contains("spec")) refuse("it was begun by an earlier version");
+    const auto other =
+        difference(EmbeddingSpec::from_json(begun["spec"]), *options_.spec, SpecScope::kWhole);
+    if (other) refuse("it was begun with " + *other);
+  }
+  for (const auto& [key, value] : options_.fingerprint.items()) {
+    if (begun.contains(key) && begun[key] == value) continue;
+    refuse(fmt::format("'{}' was {}, now {}", key,
+                       begun.contains(key) ? begun[key].dump() : "absent", value.dump()));
+  }
 }
 
 void EmbeddingFile::read_journal() {
@@ -82,14 +103,7 @@ void EmbeddingFile::read_journal() {
     const Json entry =
         parse_json(std::string_view(journal).substr(at, end - at), journal_path_.native());
     if (first) {
-      for (const auto& [key, value] : options_.fingerprint.items()) {
-        if (!entry.contains(key) || entry[key] != value) {
-          throw ConfigError(fmt::format(
-              "cannot resume {}: '{}' was {}, now {}; remove {} to begin anew",
-              options_.path.native(), key, entry.contains(key) ? entry[key].dump() : "absent",
-              value.dump(), journal_path_.native()));
-        }
-      }
+      require_same_run(entry);
       first = false;
       valid_bytes = end + 1;
       continue;

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "e5v/base/json.h"
+#include "e5v/embed/embedding_spec.h"
 #include "e5v/embed/encoding.h"
 
 namespace e5v {
@@ -19,8 +21,11 @@ struct EmbeddingFileOptions {
   std::filesystem::path path;
   Encoding encoding = Encoding::kFloat32;
   int64_t dimensions = 0;
-  /// What the vectors depend on; a run continues another only if it is the same.
+  /// What the vectors and their order depend on beside `spec`; a run continues another only if it
+  /// is the same.
   Json fingerprint;
+  /// What made the vectors; compared by name (embedding_spec.h).
+  std::optional<EmbeddingSpec> spec = std::nullopt;
   /// Continue where an earlier run of the same fingerprint broke off.
   bool resume = false;
 
@@ -59,6 +64,7 @@ class EmbeddingFile {
  private:
   bool is_npy() const { return options_.path.extension() == ".npy"; }
   void read_journal();
+  void require_same_run(const Json& begun) const;
   void start_fresh();
   void note(const Json& entry);
   void write_ids() const;

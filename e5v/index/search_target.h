@@ -43,7 +43,7 @@ struct SearchHit {
 /// What a collection is made with, and keeps.
 struct CollectionSettings {
   int64_t dimensions = 0;
-  /// What the vectors depend on (model_fingerprint.h): digests and options, by name.
+  /// What the vectors depend on, as whoever embeds writes it; kept as it is.
   Json fingerprint = Json::object();
   /// How the model was loaded, for later runs that do not say it: "model", "adapter", …
   Json embedder = Json::object();
@@ -62,11 +62,6 @@ class SearchTarget {
   /// length.
   virtual std::vector<SearchHit> search(const SearchQuery& query) = 0;
 };
-
-/// Throws ConfigError that names the field, if a field of `fingerprint` is not that of `settings`.
-/// `where` names the collection.
-void require_fingerprint(const CollectionSettings& settings, const Json& fingerprint,
-                         const std::string& where);
 
 /// Opens a collection's folder, or an exported one at postgresql://….
 std::unique_ptr<SearchTarget> open_search_target(const std::string& place);

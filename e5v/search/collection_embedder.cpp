@@ -2,54 +2,45 @@
 
 #include <utility>
 
-#include "e5v/families/registry.h"
-#include "e5v/index/model_fingerprint.h"
+#include "e5v/base/error.h"
+#include "e5v/embed/embedding_spec.h"
 
 namespace e5v {
 namespace {
-
-std::string name_of(ImageProcessing rule) {
-  return rule == ImageProcessing::kCurrent ? "current" : "4.41";
-}
 
 std::string absolute_or_empty(const std::filesystem::path& path) {
   return path.empty() ? "" : std::filesystem::absolute(path).native();
 }
 
-int64_t vector_size(const EmbedderOptions& options) {
-  if (options.dimensions > 0) return options.dimensions;
-  return load_architecture(options.model)->text().hidden_size;
+/// The spec that a collection keeps; one of an earlier version names its folders elsewhere.
+EmbeddingSpec spec_of(const CollectionSettings& settings) {
+  EmbeddingSpec spec = EmbeddingSpec::from_json(settings.fingerprint);
+  if (spec.model.empty()) spec.model = field_or<std::string>(settings.embedder, "model", "");
+  if (spec.adapter.empty()) spec.adapter = field_or<std::string>(settings.embedder, "adapter", "");
+  return spec;
 }
 
-/// What vectors must have in common to be compared.
-Json model_part(const EmbedderOptions& options) {
-  Json fingerprint = model_fingerprint(options.model, options.adapter);
-  fingerprint["dimensions"] = vector_size(options);
-  if (!fingerprint.contains("adapter")) fingerprint["adapter"] = "";
-  return fingerprint;
-}
-
-/// And to be of one kind.
-Json whole_fingerprint(const EmbedderOptions& options) {
-  Json fingerprint = model_part(options);
-  fingerprint["task"] = options.prepare.task;
-  fingerprint["prompt"] = options.prepare.prompt;
-  fingerprint["image-processing"] = name_of(options.image_processing);
-  fingerprint["exif"] = options.prepare.decode.apply_exif_orientation;
-  return fingerprint;
+void require_spec(const CollectionSettings& settings, const EmbeddingSpec& now, SpecScope scope,
+                  const std::string& where) {
+  if (const auto other = difference(spec_of(settings), now, scope)) {
+    throw ConfigError(
+        fmt::format("{}: was made with {}; such vectors cannot be compared", where, *other));
+  }
 }
 
 }  // namespace
 
 CollectionSettings collection_settings(const EmbedderOptions& options, IndexKind index) {
-  return {.dimensions = vector_size(options),
-          .fingerprint = whole_fingerprint(options),
+  const EmbeddingSpec spec = EmbeddingSpec::of(options);
+  return {.dimensions = *spec.dimensions,
+          .fingerprint = spec.to_json(),
           .embedder = {{"model", absolute_or_empty(options.model)},
                        {"adapter", absolute_or_empty(options.adapter)},
                        {"dimensions", options.dimensions},
+                       {"precision", spec.precision},
                        {"task", options.prepare.task},
                        {"prompt", options.prepare.prompt},
-                       {"image-processing", name_of(options.image_processing)},
+                       {"image-processing", image_processing_name(options.image_processing)},
                        {"exif", options.prepare.decode.apply_exif_orientation}},
           .index = index};
 }
@@ -61,6 +52,10 @@ EmbedderOptions with_collection(EmbedderOptions options, const CollectionSetting
     if (options.adapter.empty()) options.adapter = field_or<std::string>(embedder, "adapter", "");
   }
   if (options.model.empty()) throw ConfigError("--model is required");
+  if (options.precision == Precision::kAuto) {
+    const auto precision = find_precision(field_or<std::string>(embedder, "precision", "auto"));
+    options.precision = precision.value_or(Precision::kAuto);
+  }
   options.dimensions = field_or<int64_t>(embedder, "dimensions", 0);
   options.image_processing =
       field_or<std::string>(embedder, "image-processing", "current") == "4.41"
@@ -72,12 +67,12 @@ EmbedderOptions with_collection(EmbedderOptions options, const CollectionSetting
 
 void require_same_vectors(const EmbedderOptions& options, const CollectionSettings& settings,
                           const std::string& where) {
-  require_fingerprint(settings, whole_fingerprint(options), where);
+  require_spec(settings, EmbeddingSpec::of(options), SpecScope::kWhole, where);
 }
 
 void require_comparable(const EmbedderOptions& options, const CollectionSettings& settings,
                         const std::string& where) {
-  require_fingerprint(settings, model_part(options), where);
+  require_spec(settings, EmbeddingSpec::of(options), SpecScope::kSpace, where);
 }
 
 EmbedPictures picture_embedder(std::function<const Embedder&()> embedder) {

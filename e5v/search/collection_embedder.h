@@ -10,12 +10,12 @@
 namespace e5v {
 
 /// Settings of a new collection whose pictures are embedded with `options`: the vectors' length,
-/// the model's fingerprint, and how to load the model again. The model is not loaded.
+/// its EmbeddingSpec, and how to load the model again. The model is not loaded.
 CollectionSettings collection_settings(const EmbedderOptions& options, IndexKind index);
 
 /// `options` as a collection was made with, where they do not name a model of their own; the length
-/// of the vectors and the rules for pictures are the collection's in any case. Throws ConfigError
-/// if neither names a model.
+/// of the vectors and the rules for pictures are the collection's in any case, and so is the
+/// precision where `options` leaves it open. Throws ConfigError if neither names a model.
 EmbedderOptions with_collection(EmbedderOptions options, const CollectionSettings& settings);
 
 /// Throws ConfigError unless vectors that `options` gives can be added to a collection of

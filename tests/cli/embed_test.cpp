@@ -82,6 +82,28 @@ TEST_F(EmbedCommandGoldenTest, AMendedItemAndResumeGiveWhatOneRunGives) {
   EXPECT_THAT(other.err, HasSubstr("item 1 was 'x', now '0'"));
 }
 
+TEST_F(EmbedCommandGoldenTest, ReplacedWeightsAreNotMixedIntoOneFile) {
+  const std::string model = (folder_ / "model").native(), output = (folder_ / "v.npy").native();
+  const auto make_model = [&](int seed) {
+    fs::remove_all(model);
+    return run_e5v("random-model --preset tiny --seed " + std::to_string(seed) + " --output " +
+                   model)
+        .status;
+  };
+  const auto embed_with_model = [&](const fs::path& input, const std::string& rest) {
+    return run_e5v("embed --batch-tokens 1 --model " + model + " --input " + input.native() +
+                   " --output " + output + rest);
+  };
+  ASSERT_EQ(make_model(1), 0);
+  const std::string begun = "{\"text\":\"a\"}\n{\"image\":\"no.png\"}\n";
+  ASSERT_EQ(embed_with_model(items(begun), "").status, 1);
+  ASSERT_EQ(make_model(2), 0);
+  const ProgramResult resumed =
+      embed_with_model(items("{\"text\":\"a\"}\n{\"text\":\"c\"}\n"), " --resume");
+  EXPECT_EQ(resumed.status, 2);
+  EXPECT_THAT(resumed.err, HasSubstr("begun with other files in " + model + ": weights"));
+}
+
 TEST_F(EmbedCommandGoldenTest, ARunThatWasKilledGoesOn) {
   std::string lines;
   for (int i = 0; i < 3000; ++i) lines += "{\"text\":\"number " + std::to_string(i) + "\"}\n";

@@ -81,6 +81,15 @@ TEST_F(SearchCommandGoldenTest, SaysWhatIsWrong) {
   EXPECT_THAT(refused.err, HasSubstr("was made with another"));
 }
 
+TEST_F(SearchCommandGoldenTest, ACollectionIsSearchedInItsOwnPrecision) {
+  ASSERT_EQ(index(images(), "--precision bf16").status, 0);
+  EXPECT_EQ(search("x").status, 0);
+  EXPECT_EQ(search("x --precision bf16").status, 0);
+  const ProgramResult other = search("x --precision fp32");
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("another precision: bf16, now fp32; give --precision bf16"));
+}
+
 TEST_F(SearchCommandGoldenTest, CollectionsAreDescribedCheckedCompactedAndExported) {
   ASSERT_EQ(index(images()).status, 0);
   const auto run = [&](const std::string& action, const std::string& rest = "") {

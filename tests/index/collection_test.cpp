@@ -154,17 +154,6 @@ TEST_F(CollectionTest, RefusesVectorsThatAreNotOfItsLengthOrOfUnitLength) {
   EXPECT_THROW(collection.search({.vector = unit_vector(1), .k = 0}), InputError);
 }
 
-TEST_F(CollectionTest, RefusesAnotherModelAndNamesWhatDiffers) {
-  const Collection collection(path_);
-  require_fingerprint(collection.settings(), {{"weights", "abc"}}, "c");
-  try {
-    require_fingerprint(collection.settings(), {{"weights", "xyz"}}, "c");
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("another 'weights': \"abc\", now \"xyz\""));
-  }
-}
-
 TEST_F(CollectionTest, SkippedFilesAreListedUntilTheyAreAddedOrForgotten) {
   Collection collection(path_);
   collection.apply(
