@@ -5,11 +5,17 @@
 #include "e5v/base/error.h"
 
 namespace e5v {
+
+// Of towers/.
+const VisionTowerKind& clip_vision_tower();
+const VisionTowerKind& siglip_vision_tower();
+const VisionTowerKind& vit_vision_tower();
+
 namespace {
 
 const std::vector<const VisionTowerKind*>& kinds() {
-  static const std::vector<const VisionTowerKind*> all = {&kClipVisionTower, &kSiglipVisionTower,
-                                                          &kVitVisionTower};
+  static const std::vector<const VisionTowerKind*> all = {
+      &clip_vision_tower(), &siglip_vision_tower(), &vit_vision_tower()};
   return all;
 }
 

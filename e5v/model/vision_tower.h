@@ -38,7 +38,7 @@ struct VisionFeatures {
   bool keep_class_token = false;
 };
 
-/// A tower by the `model_type` of its `vision_config`.
+/// A tower by the `model_type` of its `vision_config`: a file of towers/.
 struct VisionTowerKind {
   std::string_view title;  ///< for people
   /// What published checkpoints have between the family's name of its tower and the tower's own
@@ -58,10 +58,5 @@ const VisionTowerKind& vision_tower_kind(std::string_view model_type);
 /// The tower that `config` describes; its parameters have no memory until loaded.
 std::unique_ptr<VisionTower> make_vision_tower(const VisionConfig& config,
                                                const VisionFeatures& features);
-
-// The kinds, each in a file of its name.
-extern const VisionTowerKind kClipVisionTower;
-extern const VisionTowerKind kSiglipVisionTower;
-extern const VisionTowerKind kVitVisionTower;
 
 }  // namespace e5v

@@ -44,8 +44,8 @@ void choose_prompt(const EmbeddingRequest& request, const WireItem& wire, const 
   if (!request.prompt.empty()) {
     item.prompt = request.prompt;
   } else if (!request.instruction.empty()) {
-    item.prompt = template_of(request.instruction, wire,
-                              serving.embedder->preparer().chat_template());
+    item.prompt =
+        template_of(request.instruction, wire, serving.embedder->preparer().chat_template());
   } else if (!request.task.empty()) {
     item.task = request.task;
   } else if (serving.prepare.prompt.empty() && has_text(wire) && !wire.images.empty()) {
@@ -78,11 +78,11 @@ HttpAnswer answer_embeddings(const RouteCall& call, Serving& serving) {
   options.truncate |= request.truncate;
   EmbeddedItems embedded = serving.embed(items, options, call.http);
   for (auto& vector : embedded.vectors) truncate_and_normalize(vector, request.dimensions);
-  return json_answer(shape.answer(
-      request, {.id = fmt::format("embd-{}", serving.next_answer++),
-                .model = request.model.empty() ? serving.model_name : request.model,
-                .vectors = std::move(embedded.vectors),
-                .num_tokens = embedded.num_tokens}));
+  return json_answer(
+      shape.answer(request, {.id = fmt::format("embd-{}", serving.next_answer++),
+                             .model = request.model.empty() ? serving.model_name : request.model,
+                             .vectors = std::move(embedded.vectors),
+                             .num_tokens = embedded.num_tokens}));
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "e5v/embed/encoding.h"
 #include "e5v/base/base64.h"
+#include "e5v/embed/encoding.h"
 
 namespace e5v {
 

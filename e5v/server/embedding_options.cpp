@@ -21,10 +21,9 @@ constexpr std::array<std::pair<std::string_view, WireEncoding>, 6> kEncodings = 
 
 /// Names by which other services call what the default prompts do.
 constexpr std::array kUsualTasks = {
-    "retrieval.query", "retrieval.passage", "text-matching",
-    "classification",  "separation",      "code.query",        "code.passage",
-    "query",           "document",        "passage",           "retrieval_query",
-    "retrieval_document"};
+    "retrieval.query", "retrieval.passage", "text-matching",   "classification",
+    "separation",      "code.query",        "code.passage",    "query",
+    "document",        "passage",           "retrieval_query", "retrieval_document"};
 
 /// A field that would change vectors, and the only value of it that does not: null where none.
 struct Refused {
@@ -54,8 +53,7 @@ void refuse_what_is_not_done(const RequestReader& reader) {
   }
 }
 
-WireEncoding parse_encoding(const Json& value, const std::string& field,
-                            const WireLimits& limits) {
+WireEncoding parse_encoding(const Json& value, const std::string& field, const WireLimits& limits) {
   const std::string name = parse_text(value, field, limits);
   for (const auto& [known, encoding] : kEncodings) {
     if (name == known) return encoding;

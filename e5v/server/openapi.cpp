@@ -12,7 +12,8 @@ namespace {
 /// What stands for $IMAGE in examples: a PNG of 4 x 4 pixels.
 constexpr std::string_view kExampleImage =
     "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAD0lEQVR42mMQsUnpYUAlAC70BQGjEbqZAAAAAElFTkSuQmCC";
+    "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAD0lEQVR42mMQsUnpYUAlAC70BQGjEbqZAAAAAElFTkSuQm"
+    "CC";
 
 /// Schemas that several addresses have in common.
 constexpr std::string_view kSchemas = R"({

@@ -4,8 +4,8 @@
 #include <array>
 #include <cctype>
 
-#include "e5v/base/error.h"
 #include "e5v/base/base64.h"
+#include "e5v/base/error.h"
 
 namespace e5v {
 namespace {

@@ -23,8 +23,9 @@ struct RouteCall {
   Serving* serving;               ///< null while the model is being loaded
 };
 
-/// One address of `e5v serve`. Where it leads, the labels of metrics and the OpenAPI document follow
-/// from it. A file of requests/ has one or a few; its name stands in the list of CMakeLists.txt.
+/// One address of `e5v serve`. Where it leads, the labels of metrics and the OpenAPI document
+/// follow from it. A file of requests/ has one or a few; its name stands in the list of
+/// CMakeLists.txt.
 struct Route {
   std::string_view method = "POST";
   /// As OpenAPI writes it; at most one {parameter}, a whole segment.

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "e5v/base/digest.h"
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
-#include "e5v/base/digest.h"
 
 namespace e5v {
 namespace {
@@ -18,7 +18,8 @@ std::vector<std::byte> bytes_of(std::string_view text) {
 }
 
 bool is_finite(const std::vector<float>& vector) {
-  return std::all_of(vector.begin(), vector.end(), [](float value) { return std::isfinite(value); });
+  return std::all_of(vector.begin(), vector.end(),
+                     [](float value) { return std::isfinite(value); });
 }
 
 }  // namespace

@@ -157,7 +157,8 @@ std::pair<WireItem, std::string> parse_conversation(const Json& messages, const 
     } else if ((role == "system" || role == "developer") && content.images.empty()) {
       system += content.text.value_or("");
     } else if (role != "assistant" || !is_empty) {
-      refuse_field(name, "messages of the user, words of the system, or an empty one of the assistant",
+      refuse_field(name,
+                   "messages of the user, words of the system, or an empty one of the assistant",
                    message);
     }
   }

@@ -14,7 +14,8 @@ namespace e5v {
 /// This and the following throw InputError.
 WireItem parse_item(const Json& input, const std::string& field, const WireLimits& limits);
 
-/// A string or token ids, or a list of what parse_item takes. Parts in a list are one item together.
+/// A string or token ids, or a list of what parse_item takes. Parts in a list are one item
+/// together.
 std::vector<WireItem> parse_items(const Json& input, const std::string& field,
                                   const WireLimits& limits);
 

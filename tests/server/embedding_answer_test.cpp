@@ -4,8 +4,8 @@
 
 #include <cstring>
 
-#include "e5v/embed/encoding.h"
 #include "e5v/base/base64.h"
+#include "e5v/embed/encoding.h"
 #include "tests/server/parse_request.h"
 
 namespace e5v {
@@ -13,8 +13,7 @@ namespace {
 
 TEST(OpenAiAnswerTest, HasNumbersOrBase64) {
   EmbeddingRequest request = parse_request("/v1/embeddings", R"({"input": ["a", "b"]})");
-  const EmbeddingResult result{
-      .model = "m", .vectors = {{1, 0}, {0.5f, -0.5f}}, .num_tokens = 9};
+  const EmbeddingResult result{.model = "m", .vectors = {{1, 0}, {0.5f, -0.5f}}, .num_tokens = 9};
   EXPECT_EQ(openai_answer(request, result),
             Json::parse(R"({"object": "list", "model": "m", "data": [
               {"object": "embedding", "index": 0, "embedding": [1.0, 0.0]},

@@ -52,19 +52,19 @@ TEST(EveryShapeTest, HonoursOptionsUnderTheNamesOfAllServices) {
 
 TEST(EveryShapeTest, RefusesFieldsThatWouldChangeVectorsAndAreNotHonoured) {
   for (const auto& [path, least] : kLeast) {
-    for (const auto& [field, value] : std::vector<std::pair<const char*, Json>>{
-             {"normalized", false},
-             {"normalize", false},
-             {"late_chunking", true},
-             {"return_multivector", true},
-             {"add_special_tokens", false},
-             {"truncation_direction", "Left"},
-             {"truncate_prompt_tokens", 5},
-             {"max_tokens", 5},
-             {"chat_template", "{{ x }}"},
-             {"mm_processor_kwargs", Json::object()},
-             {"documents", {"b"}},
-             {"contents", {"b"}}}) {
+    for (const auto& [field, value] :
+         std::vector<std::pair<const char*, Json>>{{"normalized", false},
+                                                   {"normalize", false},
+                                                   {"late_chunking", true},
+                                                   {"return_multivector", true},
+                                                   {"add_special_tokens", false},
+                                                   {"truncation_direction", "Left"},
+                                                   {"truncate_prompt_tokens", 5},
+                                                   {"max_tokens", 5},
+                                                   {"chat_template", "{{ x }}"},
+                                                   {"mm_processor_kwargs", Json::object()},
+                                                   {"documents", {"b"}},
+                                                   {"contents", {"b"}}}) {
       EXPECT_THAT(refusal_with(path, least, field, value), HasSubstr(field)) << path;
     }
     EXPECT_EQ(with(path, least, "normalized", true).items.size(), 1u);
@@ -89,11 +89,12 @@ TEST(EveryShapeTest, RefusesDimensionsThatAreNone) {
       const std::string refusal = refusal_with(path, least, "dimensions", value);
       EXPECT_THAT(refusal, HasSubstr("expected an integer of 1 or more")) << path << value;
     }
-    EXPECT_THAT(refusal_of(path, [&, body = least]() mutable {
-                  body["dimensions"] = 4;
-                  body["output_dimension"] = 5;
-                  return body.dump();
-                }()),
+    EXPECT_THAT(refusal_of(path,
+                           [&, body = least]() mutable {
+                             body["dimensions"] = 4;
+                             body["output_dimension"] = 5;
+                             return body.dump();
+                           }()),
                 HasSubstr("differ"));
   }
 }
@@ -102,8 +103,9 @@ TEST(EveryShapeTest, RefusesEncodingsThatContradict) {
   EXPECT_THAT(refusal_of("/v1/embeddings",
                          R"({"input": "a", "encoding_format": "float", "embedding_type": "int8"})"),
               HasSubstr("contradicts"));
-  EXPECT_THAT(refusal_of("/v1/embeddings", R"({"input": "a", "embedding_type": ["float", "int8"]})"),
-              HasSubstr("one encoding"));
+  EXPECT_THAT(
+      refusal_of("/v1/embeddings", R"({"input": "a", "embedding_type": ["float", "int8"]})"),
+      HasSubstr("one encoding"));
 }
 
 TEST(EveryShapeTest, TakesTheNamesOfOtherServicesTasks) {

@@ -142,8 +142,8 @@ TEST_F(ErrorsGoldenTest, AModelThatGivesNoNumbersIsNotAnsweredWithNulls) {
   }
   write_file(file, bytes);
   start();
-  expect_internal(
-      client().Post("/v1/embeddings", R"({"input": "a"})", "application/json"), "no numbers");
+  expect_internal(client().Post("/v1/embeddings", R"({"input": "a"})", "application/json"),
+                  "no numbers");
 }
 
 }  // namespace

@@ -98,7 +98,8 @@ TEST_F(OpenApiGoldenTest, ExamplesAreAnsweredAsTheSchemasSay) {
       expect_valid(post(path, example["value"]), schema, document, path + " " + name);
     }
   });
-  for (const char* path : {"/v1/models", "/v1/models/end_to_end_tiny", "/v1/collection", "/health"}) {
+  for (const char* path :
+       {"/v1/models", "/v1/models/end_to_end_tiny", "/v1/collection", "/health"}) {
     std::string pattern = path;
     if (pattern.ends_with("tiny")) pattern = "/v1/models/{id}";
     expect_valid(Json::parse(client().Get(path)->body),

@@ -28,8 +28,7 @@ TEST(RequestReaderTest, NamesThePlaceTheValueAndWhatWasExpected) {
   const RequestReader reader(json, kLimits, "documents[2]");
   EXPECT_EQ(refusal([&] { reader.integer("k", 1, 9); }),
             "'documents[2].k' is 0, expected an integer from 1 to 9");
-  EXPECT_EQ(refusal([&] { reader.string("text"); }),
-            "'documents[2].text' is 5, expected a string");
+  EXPECT_EQ(refusal([&] { reader.string("text"); }), "'documents[2].text' is 5, expected a string");
   EXPECT_EQ(refusal([&] { reader.strings("plus"); }),
             "'documents[2].plus[1]' is 1, expected a string");
   EXPECT_EQ(refusal([&] { reader.flag("flag", true); }),
@@ -78,8 +77,9 @@ TEST(ParseImageTest, TakesDataUrlsAsRfc2397HasThem) {
 }
 
 TEST(ParseImageTest, RefusesDataUrlsThatAreNone) {
-  for (const char* url : {"data:image/png,abc", "data:image/png;base64", "data:image/png;base65,abcd",
-                          "data:base64,abcd", "data:;base64,%2", "data:;base64,%zz%zz"}) {
+  for (const char* url :
+       {"data:image/png,abc", "data:image/png;base64", "data:image/png;base65,abcd",
+        "data:base64,abcd", "data:;base64,%2", "data:;base64,%zz%zz"}) {
     EXPECT_NE(refusal([&] { parse_image(url, "image", kLimits); }), "no error") << url;
   }
 }

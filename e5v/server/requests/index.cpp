@@ -93,7 +93,8 @@ HttpAnswer index(const RouteCall& call, Serving& serving) {
   reader.refuse_unknown(schema);
   const Json* documents = reader.find("documents");
   const size_t num_documents = documents == nullptr ? 0 : documents->size();
-  if (documents != nullptr && (!documents->is_array() || num_documents > serving.limits.max_items)) {
+  if (documents != nullptr &&
+      (!documents->is_array() || num_documents > serving.limits.max_items)) {
     throw InputError(
         fmt::format("'documents' is not a list of at most {}", serving.limits.max_items));
   }

@@ -32,8 +32,7 @@ HttpAnswer model(const RouteCall& call, Serving& serving) {
 std::vector<Route> models_routes() {
   return {{.method = "GET",
            .path = "/v1/models",
-           .document = {.summary = "The model, in a list of one",
-                        .response = R"({
+           .document = {.summary = "The model, in a list of one", .response = R"({
                           "type": "object",
                           "required": ["object", "data"],
                           "properties": {

@@ -43,13 +43,14 @@ EmbeddingRequest parse(const Json& body, const WireLimits& limits) {
 }  // namespace
 
 EmbeddingShape voyage_shape() {
-  return {.paths = {"/v1/multimodalembeddings"},
-          .document = {.summary = "Embeddings of inputs with several parts each, as Voyage has them",
-                       .request = kRequest,
-                       .examples = kExamples,
-                       .response = R"({"$ref": "#/components/schemas/Embeddings"})"},
-          .parse = parse,
-          .answer = openai_answer};
+  return {
+      .paths = {"/v1/multimodalembeddings"},
+      .document = {.summary = "Embeddings of inputs with several parts each, as Voyage has them",
+                   .request = kRequest,
+                   .examples = kExamples,
+                   .response = R"({"$ref": "#/components/schemas/Embeddings"})"},
+      .parse = parse,
+      .answer = openai_answer};
 }
 
 }  // namespace e5v

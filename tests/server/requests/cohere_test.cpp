@@ -29,8 +29,7 @@ TEST(CohereRequestTest, HasTextsImagesOrInputs) {
               HasSubstr("one of"));
   EXPECT_THAT(refusal_of(kPath, R"({"texts": ["a"], "embedding_types": []})"),
               HasSubstr("embedding_types"));
-  EXPECT_THAT(refusal_of(kPath, R"({"texts": ["a"], "truncate": "START"})"),
-              HasSubstr("START"));
+  EXPECT_THAT(refusal_of(kPath, R"({"texts": ["a"], "truncate": "START"})"), HasSubstr("START"));
 }
 
 TEST(CohereRequestTest, TruncationIsEndOrNone) {

@@ -128,13 +128,16 @@ TEST(OpenAiRequestTest, AModalitySaysWhatTheStringsAre) {
 
 TEST(OpenAiRequestTest, MessagesMayStandInInput) {
   EXPECT_EQ(openai(R"({"input": [{"role": "user", "content": "a"}]})").items[0].text, "a");
-  EXPECT_EQ(openai(R"({"input": [[{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}]]})")
-                .items.size(),
-            2u);
+  EXPECT_EQ(
+      openai(
+          R"({"input": [[{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}]]})")
+          .items.size(),
+      2u);
   EXPECT_EQ(openai(R"({"input": [], "messages": [{"role": "user", "content": "a"}]})").items.size(),
             1u);
-  EXPECT_THAT(refusal_of(kPath, R"({"input": "b", "messages": [{"role": "user", "content": "a"}]})"),
-              HasSubstr("one of them"));
+  EXPECT_THAT(
+      refusal_of(kPath, R"({"input": "b", "messages": [{"role": "user", "content": "a"}]})"),
+      HasSubstr("one of them"));
 }
 
 TEST(OpenAiRequestTest, ADeveloperIsTheSystemAndAnAssistantMayHaveNoContent) {
@@ -146,11 +149,10 @@ TEST(OpenAiRequestTest, ADeveloperIsTheSystemAndAnAssistantMayHaveNoContent) {
 }
 
 TEST(OpenAiRequestTest, ConversationsOfDifferentSystemsAreRefused) {
-  EXPECT_THAT(
-      refusal_of(kPath, R"({"messages": [
+  EXPECT_THAT(refusal_of(kPath, R"({"messages": [
           [{"role": "system", "content": "Find it."}, {"role": "user", "content": "a"}],
           [{"role": "system", "content": "Lose it."}, {"role": "user", "content": "b"}]]})"),
-      HasSubstr("'messages[1]'"));
+              HasSubstr("'messages[1]'"));
 }
 
 }  // namespace

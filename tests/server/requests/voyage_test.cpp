@@ -9,7 +9,8 @@ namespace {
 constexpr const char* kPath = "/v1/multimodalembeddings";
 
 TEST(VoyageRequestTest, HasInputsOfParts) {
-  const EmbeddingRequest request = parse_request(kPath, R"({"inputs": [{"content": [{"type": "text", "text": "a"},
+  const EmbeddingRequest request =
+      parse_request(kPath, R"({"inputs": [{"content": [{"type": "text", "text": "a"},
           {"type": "image_base64", "image_base64": "data:image/jpeg;base64,iVBORw=="},
           {"type": "image_url", "image_url": "https://example.org/b.png"}]}], "input_type": null,
           "truncation": true, "output_encoding": null})");

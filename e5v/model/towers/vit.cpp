@@ -31,16 +31,19 @@ std::unique_ptr<VisionTower> make(const VisionConfig& config, const VisionFeatur
 
 }  // namespace
 
-const VisionTowerKind kVitVisionTower = {
-    .title = "ViT",
-    .prefix = "",
-    .has_class_token = true,
-    .drops_partial_patches = false,
-    .defaults = {.model_type = "vit",
-                 .patch_size = 16,
-                 .hidden_act = Activation::kGelu,
-                 .layer_norm_eps = 1e-12},
-    .make = make,
-};
+const VisionTowerKind& vit_vision_tower() {
+  static const VisionTowerKind kind = {
+      .title = "ViT",
+      .prefix = "",
+      .has_class_token = true,
+      .drops_partial_patches = false,
+      .defaults = {.model_type = "vit",
+                   .patch_size = 16,
+                   .hidden_act = Activation::kGelu,
+                   .layer_norm_eps = 1e-12},
+      .make = make,
+  };
+  return kind;
+}
 
 }  // namespace e5v

@@ -23,16 +23,19 @@ std::unique_ptr<VisionTower> make(const VisionConfig& config, const VisionFeatur
 
 }  // namespace
 
-const VisionTowerKind kSiglipVisionTower = {
-    .title = "SigLIP ViT",
-    .prefix = "vision_model.",
-    .has_class_token = false,
-    .drops_partial_patches = true,
-    .defaults = {.model_type = "siglip_vision_model",
-                 .patch_size = 16,
-                 .hidden_act = Activation::kGeluTanh,
-                 .layer_norm_eps = 1e-6},
-    .make = make,
-};
+const VisionTowerKind& siglip_vision_tower() {
+  static const VisionTowerKind kind = {
+      .title = "SigLIP ViT",
+      .prefix = "vision_model.",
+      .has_class_token = false,
+      .drops_partial_patches = true,
+      .defaults = {.model_type = "siglip_vision_model",
+                   .patch_size = 16,
+                   .hidden_act = Activation::kGeluTanh,
+                   .layer_norm_eps = 1e-6},
+      .make = make,
+  };
+  return kind;
+}
 
 }  // namespace e5v

@@ -23,13 +23,16 @@ std::unique_ptr<VisionTower> make(const VisionConfig& config, const VisionFeatur
 
 }  // namespace
 
-const VisionTowerKind kClipVisionTower = {
-    .title = "CLIP ViT",
-    .prefix = "vision_model.",
-    .has_class_token = true,
-    .drops_partial_patches = false,
-    .defaults = {},
-    .make = make,
-};
+const VisionTowerKind& clip_vision_tower() {
+  static const VisionTowerKind kind = {
+      .title = "CLIP ViT",
+      .prefix = "vision_model.",
+      .has_class_token = true,
+      .drops_partial_patches = false,
+      .defaults = {},
+      .make = make,
+  };
+  return kind;
+}
 
 }  // namespace e5v
