@@ -14,10 +14,10 @@ torch=$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')
 abi=$("$python" -c 'import torch; print(int(torch.compiled_with_cxx11_abi()))')
 cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$torch" \
   -DCMAKE_CXX_FLAGS="-D_GLIBCXX_USE_CXX11_ABI=$abi"
-cmake --build build/gpu --parallel "$(scripts/jobs.sh)" --target e5v embed_test model_test
+cmake --build build/gpu --parallel "$(scripts/jobs.sh)" --target e5v embed_test families_test
 
 build/gpu/embed_test --gtest_filter='*Golden*'
-build/gpu/model_test --gtest_filter='*Golden*'
+build/gpu/families_test --gtest_filter='*Golden*'
 
 model=build/gpu/1b
 [ -e "$model/config.json" ] || build/gpu/e5v random-model --preset 1b --output "$model"

@@ -33,4 +33,4 @@ export E5V_ARM64_SYSROOT=$sysroot
 cmake --preset arm64
 cmake --build --preset arm64 --parallel "$(scripts/jobs.sh)"
 # Emulated: what is slow, or starts programs, is left out.
-ctest --preset arm64 --tests-regex '^(base|text|image|checkpoint|kernels|nn|model|embed)\.' --no-tests=error
+ctest --preset arm64 --tests-regex '^(base|text|image|checkpoint|kernels|nn|lora|model|families|embed)\.' --no-tests=error

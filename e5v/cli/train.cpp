@@ -65,11 +65,11 @@ struct TrainCommand {
     // Ranks on one machine share its cores, unless told otherwise.
     at::set_num_threads(static_cast<int>(chosen_threads(options.objective)));
     keep_freed_memory();
-    Ranks ranks(address, rank_timeout_s);
-    Progress progress("train", ProgressUnit::kItems, context.quiet || !ranks.is_first());
-    Trainer trainer(files, options, ranks, training_callbacks(progress, context));
+    ProcessGroup group(address, rank_timeout_s);
+    Progress progress("train", ProgressUnit::kItems, context.quiet || !group.is_first());
+    Trainer trainer(files, options, group, training_callbacks(progress, context));
     const TrainSummary summary = trainer.run();
-    if (ranks.is_first()) report(summary, context);
+    if (group.is_first()) report(summary, context);
   }
 
   void report(const TrainSummary& summary, const CommandContext& context) const {

@@ -23,7 +23,7 @@ struct TrainPhiCommand {
     options.batch_size = 256;
     options.micro_batch_size = 64;
     options.epochs = 50;
-    options.base_precision = BasePrecision::kFloat32;
+    options.base_precision = Precision::kFloat32;
     options.optimizer.learning_rate = 1e-4;
     options.optimizer.warmup_steps = 100;
     options.optimizer.schedule = Schedule::kCosine;
@@ -38,7 +38,7 @@ struct TrainPhiCommand {
     registry.add("max-steps", options.max_steps, "End after so many steps; 0 = after the epochs");
     registry.add("seed", options.seed, "Of shuffling, initial weights, dropout and concepts");
     registry.add("base-precision", options.base_precision,
-                 {{"fp32", BasePrecision::kFloat32}, {"bf16", BasePrecision::kBFloat16}},
+                 {{"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}},
                  "What CLIP computes in");
     registry.add("save-every", options.save_every, "Steps between checkpoints; 0 = none");
     registry.add("keep-checkpoints", options.keep_checkpoints, "Checkpoints that stay");
@@ -56,16 +56,17 @@ struct TrainPhiCommand {
     shorten_waits();
     at::set_num_threads(static_cast<int>(threads > 0 ? threads : usable_cores()));
     keep_freed_memory();
-    Ranks alone;
+    ProcessGroup alone;
     Progress reading("pictures", ProgressUnit::kItems, context.quiet);
     Progress training("train-phi", ProgressUnit::kItems, context.quiet);
-    const auto make = [&](Ranks& ranks, const std::function<void(const std::string&)>& on_warning) {
+    const auto make = [&](ProcessGroup& group,
+                          const std::function<void(const std::string&)>& on_warning) {
       return std::make_unique<PhiObjective>(PhiObjective::Files{.model = files.model,
                                                                 .pictures = files.data,
                                                                 .eval_pictures = files.eval_data,
                                                                 .cache = files.output,
                                                                 .on_bad_picture = files.on_bad_row},
-                                            options, phi, ranks, reading.callback(), on_warning);
+                                            options, phi, group, reading.callback(), on_warning);
     };
     Trainer trainer(files, options, alone, training_callbacks(training, context), make);
     const TrainSummary summary = trainer.run();

@@ -60,8 +60,8 @@ bool is_trained(const std::string& name, const TrainOptions& options) {
 std::unique_ptr<Clip> load_for_training(const std::filesystem::path& model_dir,
                                         const TrainOptions& options) {
   LoadOptions load;
-  load.precision = options.base_precision == BasePrecision::kBFloat16 ? Precision::kBFloat16
-                                                                      : Precision::kFloat32;
+  load.precision =
+      options.base_precision == Precision::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
   load.pack = false;
   load.make_storage = [&](const std::string& name,
                           const at::Tensor& weight) -> std::unique_ptr<LinearStorage> {
@@ -80,11 +80,12 @@ at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
   return (at::cross_entropy_loss(logits, own) + at::cross_entropy_loss(logits.t(), own)) / 2;
 }
 
-ClipObjective::ClipObjective(const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+ClipObjective::ClipObjective(const TrainFiles& files, const TrainOptions& options,
+                             ProcessGroup& group,
                              const std::function<void(const std::string&)>& on_warning)
     : model_dir_(files.model),
       options_(options),
-      ranks_(ranks),
+      group_(group),
       data_(files.data, files.on_bad_row, on_warning),
       tokenizer_(Tokenizer::load(files.model)),
       image_processor_(ImageProcessor::load(files.model)),
@@ -116,7 +117,7 @@ int64_t ClipObjective::num_weight_bytes() const {
 std::vector<ClipObjective::MicroBatch> ClipObjective::make_batches(
     const TripletFile& file, const std::vector<uint32_t>& rows) const {
   std::vector<MicroBatch> batches;
-  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
+  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), group_);
   const int64_t max_length = model_->config().text.max_position_embeddings;
   for (int64_t i = begin; i < end; ++i) {
     if ((i - begin) % options_.micro_batch_size == 0) batches.emplace_back();
@@ -163,10 +164,10 @@ ObjectiveResult ClipObjective::add_gradients(const std::vector<uint32_t>& rows, 
       [&](const at::Tensor& features) {
         return clip_loss(features.slice(1, 0, P), features.slice(1, P), logit_scale_);
       },
-      ranks_);
+      group_);
   // Every rank computed the whole loss, and with it the whole gradient of the temperature.
   at::Tensor& scale_gradient = logit_scale_.mutable_grad();
-  if (scale_gradient.defined()) scale_gradient.div_(ranks_.size());
+  if (scale_gradient.defined()) scale_gradient.div_(group_.size());
 
   ObjectiveResult step{.loss = result.loss, .num_tokens = 0, .bad_rows = {}};
   for (const MicroBatch& batch : batches) {
@@ -198,7 +199,7 @@ Json ClipObjective::evaluate() {
     for (const MicroBatch& batch : make_batches(*eval_data_, rows)) {
       features.push_back(encode(batch));
     }
-    const at::Tensor all = ranks_.gather_rows(at::cat(features));
+    const at::Tensor all = group_.gather_rows(at::cat(features));
     const at::Tensor images = normalized(all.slice(1, 0, P)), texts = normalized(all.slice(1, P));
     const at::Tensor cosines = at::matmul(images, texts.t());
     const auto share_right = [&](const at::Tensor& scores) {
@@ -217,7 +218,7 @@ Json ClipObjective::evaluate() {
 
 void ClipObjective::add_costs(int64_t num_rows, TrainingCost& cost,
                               std::optional<TrainingCost>&) const {
-  const bool cached = options_.batch_size > options_.micro_batch_size * ranks_.size();
+  const bool cached = options_.batch_size > options_.micro_batch_size * group_.size();
   const TrainingPasses passes{.forward = 1 + (cached ? 1 : 0), .backward = 2};
   const int64_t image_tokens = num_rows * tokens_of_picture();
   cost.flops = clip_flops(model_->config(), cost.tokens - image_tokens, image_tokens, passes);

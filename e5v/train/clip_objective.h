@@ -31,7 +31,7 @@ class ClipObjective final : public Objective {
   /// Opens the data and loads the model. Throws FileError, FormatError; ConfigError, e.g. where
   /// pictures are missing (how many, and the first); FormatError naming the first row that is not a
   /// picture and a text.
-  ClipObjective(const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+  ClipObjective(const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
                 const std::function<void(const std::string&)>& on_warning);
 
   int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
@@ -66,7 +66,7 @@ class ClipObjective final : public Objective {
 
   std::filesystem::path model_dir_;
   TrainOptions options_;
-  Ranks& ranks_;
+  ProcessGroup& group_;
   TripletFile data_;
   std::optional<TripletFile> eval_data_;
   Tokenizer tokenizer_;

@@ -36,10 +36,10 @@ int64_t ContrastiveObjective::StepBatch::num_tokens() const {
 }
 
 ContrastiveObjective::ContrastiveObjective(
-    const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+    const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
     const std::function<void(const std::string&)>& on_warning)
     : options_(options),
-      ranks_(ranks),
+      group_(group),
       data_(files.data, files.on_bad_row, on_warning),
       preparer_(files.model),
       prompt_(preparer_, options),
@@ -59,18 +59,18 @@ void ContrastiveObjective::check_batch_size() const {
     throw ConfigError("'batch_size' is 1 and rows have no hard negatives: nothing to tell apart");
   }
   const bool grouped = options_.prompts == PromptMode::kPaperCode;
-  if (grouped && options_.batch_size % (options_.micro_batch_size * ranks_.size()) != 0) {
+  if (grouped && options_.batch_size % (options_.micro_batch_size * group_.size()) != 0) {
     throw ConfigError(
         fmt::format("'batch_size' is {}, expected a multiple of {} micro-batches of {} "
                     "rows, which the published script pads together",
-                    options_.batch_size, ranks_.size(), options_.micro_batch_size));
+                    options_.batch_size, group_.size(), options_.micro_batch_size));
   }
 }
 
 ContrastiveObjective::StepBatch ContrastiveObjective::make_batch(
     const TripletFile& file, const std::vector<uint32_t>& rows) const {
   StepBatch batch;
-  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
+  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), group_);
   std::vector<int64_t> kinds;
   for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
     const int64_t stop = std::min(at + options_.micro_batch_size, end);
@@ -92,7 +92,7 @@ ContrastiveObjective::StepBatch ContrastiveObjective::make_batch(
 ObjectiveResult ContrastiveObjective::add_gradients(const std::vector<uint32_t>& rows,
                                                     int64_t step) {
   const StepBatch batch = make_batch(data_, rows);
-  const at::Tensor kinds = ranks_.gather_rows(batch.kinds);
+  const at::Tensor kinds = group_.gather_rows(batch.kinds);
   const auto encode = [&](int64_t i) {
     const TrainingRows& micro_batch = batch.micro_batches[static_cast<size_t>(i)];
     const TokenKeys keys = token_keys(micro_batch, static_cast<uint64_t>(options_.seed), step);
@@ -104,7 +104,7 @@ ObjectiveResult ContrastiveObjective::add_gradients(const std::vector<uint32_t>&
                             options_.loss);
   };
   const BatchResult result =
-      accumulate_gradients(static_cast<int64_t>(batch.micro_batches.size()), encode, loss, ranks_);
+      accumulate_gradients(static_cast<int64_t>(batch.micro_batches.size()), encode, loss, group_);
   ObjectiveResult step_result{
       .loss = result.loss, .num_tokens = batch.num_tokens(), .bad_rows = {}};
   const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);
@@ -136,7 +136,7 @@ Json ContrastiveObjective::evaluate() {
       embeddings.push_back(model_.encode(pack_rows(micro_batch, preparer_), nullptr));
     }
     const SplitEmbeddings parts =
-        split(ranks_.gather_rows(at::cat(embeddings)), ranks_.gather_rows(batch.kinds));
+        split(group_.gather_rows(at::cat(embeddings)), group_.gather_rows(batch.kinds));
     const Evaluation one = evaluate_embeddings(parts.anchors, parts.positives, parts.negatives,
                                                parts.negative_rows, options_.loss);
     const auto n = static_cast<double>(num_batches);
@@ -153,7 +153,7 @@ Json ContrastiveObjective::evaluate() {
 
 void ContrastiveObjective::add_costs(int64_t num_rows, TrainingCost& cost,
                                      std::optional<TrainingCost>& picture_cost) const {
-  const bool cached = options_.batch_size > options_.micro_batch_size * ranks_.size();
+  const bool cached = options_.batch_size > options_.micro_batch_size * group_.size();
   const TrainingPasses passes{
       .forward = 1 + (cached ? 1 : 0) + (options_.gradient_checkpointing ? 1 : 0), .backward = 1};
   cost.flops = text_flops(model_.architecture().text(), cost.tokens, passes);

@@ -20,7 +20,7 @@ namespace e5v {
 class ContrastiveObjective final : public Objective {
  public:
   /// Opens the data and loads the model. Throws FileError, FormatError, ConfigError.
-  ContrastiveObjective(const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+  ContrastiveObjective(const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
                        const std::function<void(const std::string&)>& on_warning);
 
   int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
@@ -53,7 +53,7 @@ class ContrastiveObjective final : public Objective {
   StepBatch make_batch(const TripletFile& file, const std::vector<uint32_t>& rows) const;
 
   TrainOptions options_;
-  Ranks& ranks_;
+  ProcessGroup& group_;
   TripletFile data_;
   std::optional<TripletFile> eval_data_;
   ItemPreparer preparer_;

@@ -10,7 +10,7 @@ namespace e5v {
 BatchResult accumulate_gradients(int64_t num_micro_batches,
                                  const std::function<at::Tensor(int64_t)>& encode,
                                  const std::function<at::Tensor(const at::Tensor&)>& loss,
-                                 Ranks& ranks) {
+                                 ProcessGroup& group) {
   std::vector<at::Tensor> embeddings;
   at::Tensor single;  // of the only micro-batch, still with its graph
   if (num_micro_batches == 1) {
@@ -21,11 +21,11 @@ BatchResult accumulate_gradients(int64_t num_micro_batches,
     for (int64_t i = 0; i < num_micro_batches; ++i) embeddings.push_back(encode(i));
   }
   const at::Tensor local = at::cat(embeddings);
-  const at::Tensor counts = ranks.gather_rows(at::tensor({local.size(0)}, at::kLong));
-  const int64_t begin = counts.slice(0, 0, ranks.rank()).sum().item<int64_t>();
+  const at::Tensor counts = group.gather_rows(at::tensor({local.size(0)}, at::kLong));
+  const int64_t begin = counts.slice(0, 0, group.rank()).sum().item<int64_t>();
 
   // Every rank computes the loss of the whole batch and keeps the gradient of its own rows.
-  const at::Tensor all = ranks.gather_rows(local).detach().clone();
+  const at::Tensor all = group.gather_rows(local).detach().clone();
   all.requires_grad_();
   const at::Tensor value = loss(all);
   const BatchResult result{.loss = value.item<double>(), .embeddings = all.detach()};

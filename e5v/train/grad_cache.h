@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "e5v/train/ranks.h"
+#include "e5v/train/process_group.h"
 
 namespace e5v {
 
@@ -28,6 +28,6 @@ struct BatchResult {
 BatchResult accumulate_gradients(int64_t num_micro_batches,
                                  const std::function<at::Tensor(int64_t)>& encode,
                                  const std::function<at::Tensor(const at::Tensor&)>& loss,
-                                 Ranks& ranks);
+                                 ProcessGroup& group);
 
 }  // namespace e5v

@@ -13,8 +13,8 @@ namespace {
 at::Tensor tensor_of(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
 /// The sum over all ranks of a number of each.
-double sum_over(Ranks& ranks, double number) {
-  return ranks.gather_rows(at::tensor({number}, at::kDouble)).sum().item<double>();
+double sum_over(ProcessGroup& group, double number) {
+  return group.gather_rows(at::tensor({number}, at::kDouble)).sum().item<double>();
 }
 
 double sum_of(const std::vector<float>& weights) {
@@ -150,10 +150,10 @@ LanguageBatch prepare_conversations(const ConversationFile& file,
 }
 
 LanguageObjective::LanguageObjective(const TrainFiles& files, const TrainOptions& options,
-                                     Ranks& ranks,
+                                     ProcessGroup& group,
                                      const std::function<void(const std::string&)>& on_warning)
     : options_(options),
-      ranks_(ranks),
+      group_(group),
       data_(files.data, files.on_bad_row, on_warning),
       preparer_(files.model),
       chat_(options.chat_template == "auto" ? preparer_.chat_template()
@@ -170,7 +170,7 @@ LanguageObjective::LanguageObjective(const TrainFiles& files, const TrainOptions
 std::vector<LanguageBatch> LanguageObjective::make_batches(
     const ConversationFile& file, const std::vector<uint32_t>& rows) const {
   std::vector<LanguageBatch> batches;
-  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), ranks_);
+  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), group_);
   for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
     const int64_t stop = std::min(at + options_.micro_batch_size, end);
     batches.push_back(prepare_conversations(file, {rows.begin() + at, rows.begin() + stop},
@@ -191,7 +191,7 @@ ObjectiveResult LanguageObjective::add_gradients(const std::vector<uint32_t>& ro
     weight += sum_of(batch.weights);
     result.num_tokens += batch.num_tokens();
   }
-  const double total = sum_over(ranks_, weight);
+  const double total = sum_over(group_, weight);
   at::Tensor sum = at::zeros({1}, at::kDouble);
   for (const LanguageBatch& batch : batches) {
     const at::Tensor loss = weighted_loss(logits(batch), batch) / total;
@@ -199,7 +199,7 @@ ObjectiveResult LanguageObjective::add_gradients(const std::vector<uint32_t>& ro
     if (!std::isfinite(sum.item<double>())) break;  // the others must not wait for this rank
     loss.backward();
   }
-  result.loss = ranks_.gather_rows(sum).sum().item<double>();
+  result.loss = group_.gather_rows(sum).sum().item<double>();
   return result;
 }
 
@@ -222,7 +222,7 @@ Json LanguageObjective::evaluate() {
   const at::Tensor mine =
       at::tensor({loss, weight, static_cast<double>(num_right), static_cast<double>(num_answers)},
                  at::kDouble);
-  const at::Tensor all = ranks_.gather_rows(mine.unsqueeze(0)).sum(0);
+  const at::Tensor all = group_.gather_rows(mine.unsqueeze(0)).sum(0);
   return {{"eval_loss", (all[0] / all[1]).item<double>()},
           {"eval_accuracy", (all[2] / all[3]).item<double>()}};
 }

@@ -41,7 +41,7 @@ LanguageBatch prepare_conversations(const ConversationFile& file,
 class LanguageObjective final : public Objective {
  public:
   /// Opens the data and loads the model. Throws FileError, FormatError, ConfigError.
-  LanguageObjective(const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+  LanguageObjective(const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
                     const std::function<void(const std::string&)>& on_warning);
 
   int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
@@ -70,7 +70,7 @@ class LanguageObjective final : public Objective {
   at::Tensor logits(const LanguageBatch& batch) const;
 
   TrainOptions options_;
-  Ranks& ranks_;
+  ProcessGroup& group_;
   ConversationFile data_;
   std::optional<ConversationFile> eval_data_;
   ItemPreparer preparer_;

@@ -7,20 +7,20 @@
 
 namespace e5v {
 
-RankShare rank_share(int64_t num_rows, const Ranks& ranks) {
-  return {num_rows * ranks.rank() / ranks.size(), num_rows * (ranks.rank() + 1) / ranks.size()};
+RankShare rank_share(int64_t num_rows, const ProcessGroup& group) {
+  return {num_rows * group.rank() / group.size(), num_rows * (group.rank() + 1) / group.size()};
 }
 
 std::unique_ptr<Objective> make_objective(
-    const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+    const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
     const std::function<void(const std::string&)>& on_warning) {
   switch (options.objective) {
     case TrainingObjective::kContrastive:
-      return std::make_unique<ContrastiveObjective>(files, options, ranks, on_warning);
+      return std::make_unique<ContrastiveObjective>(files, options, group, on_warning);
     case TrainingObjective::kLanguage:
-      return std::make_unique<LanguageObjective>(files, options, ranks, on_warning);
+      return std::make_unique<LanguageObjective>(files, options, group, on_warning);
     case TrainingObjective::kClip:
-      return std::make_unique<ClipObjective>(files, options, ranks, on_warning);
+      return std::make_unique<ClipObjective>(files, options, group, on_warning);
   }
   throw_broken_invariant("objective is an enumerator", __FILE__, __LINE__);
 }

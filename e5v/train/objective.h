@@ -10,7 +10,7 @@
 
 #include "e5v/base/json.h"
 #include "e5v/train/optimizer.h"
-#include "e5v/train/ranks.h"
+#include "e5v/train/process_group.h"
 #include "e5v/train/train_files.h"
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_cost.h"
@@ -66,15 +66,15 @@ class Objective {
 struct RankShare {
   int64_t begin, end;
 };
-RankShare rank_share(int64_t num_rows, const Ranks& ranks);
+RankShare rank_share(int64_t num_rows, const ProcessGroup& group);
 
 /// Opens an objective; the Trainer calls it once.
 using ObjectiveFactory = std::function<std::unique_ptr<Objective>(
-    Ranks& ranks, const std::function<void(const std::string&)>& on_warning)>;
+    ProcessGroup& group, const std::function<void(const std::string&)>& on_warning)>;
 
 /// The objective that `options` name, with its model and data. Throws what opening them throws.
 std::unique_ptr<Objective> make_objective(
-    const TrainFiles& files, const TrainOptions& options, Ranks& ranks,
+    const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
     const std::function<void(const std::string&)>& on_warning);
 
 }  // namespace e5v

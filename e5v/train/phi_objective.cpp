@@ -48,8 +48,8 @@ class LinearInitializer final : public ParameterVisitor {
 std::unique_ptr<Clip> load_frozen(const std::filesystem::path& model_dir,
                                   const TrainOptions& options) {
   LoadOptions load;
-  load.precision = options.base_precision == BasePrecision::kBFloat16 ? Precision::kBFloat16
-                                                                      : Precision::kFloat32;
+  load.precision =
+      options.base_precision == Precision::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
   load.pack = false;  // gradients go through the text tower
   return load_clip(model_dir, load);
 }
@@ -93,7 +93,7 @@ void PhiOptions::validate() const {
 }
 
 PhiObjective::PhiObjective(const Files& files, const TrainOptions& options,
-                           const PhiOptions& phi_options, const Ranks& ranks,
+                           const PhiOptions& phi_options, const ProcessGroup& group,
                            const ProgressCallback& on_progress,
                            const std::function<void(const std::string&)>& on_warning)
     : options_(options),
@@ -102,7 +102,7 @@ PhiObjective::PhiObjective(const Files& files, const TrainOptions& options,
       image_processor_(ImageProcessor::load(files.model)),
       clip_(load_frozen(files.model, options)),
       dropout_(phi_options.dropout) {
-  if (ranks.size() > 1) throw ConfigError("φ is trained by one process, not several");
+  if (group.size() > 1) throw ConfigError("φ is trained by one process, not several");
   if (options.batch_size < 2) {
     throw ConfigError("'batch_size' is 1: nothing to tell apart; expected 2 or more");
   }
@@ -251,7 +251,7 @@ ObjectiveResult PhiObjective::add_gradients(const std::vector<uint32_t>& rows, i
     const at::Tensor cosines = (normalized(features.slice(1, P)) * targets).sum(1);
     return contrastive + phi_options_.concept_weight * (1 - cosines).mean();
   };
-  Ranks alone;
+  ProcessGroup alone;
   const BatchResult result = accumulate_gradients((B + M - 1) / M, encode, loss, alone);
   step_result.loss = result.loss;
   const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);

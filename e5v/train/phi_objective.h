@@ -64,7 +64,7 @@ class PhiObjective final : public Objective {
   /// Loads the model and computes the pictures' features, which can take long. Throws FileError,
   /// FormatError, InputError, ConfigError, e.g. with more than one process.
   PhiObjective(const Files& files, const TrainOptions& options, const PhiOptions& phi_options,
-               const Ranks& ranks, const ProgressCallback& on_progress,
+               const ProcessGroup& group, const ProgressCallback& on_progress,
                const std::function<void(const std::string&)>& on_warning);
 
   int64_t num_rows() const override { return static_cast<int64_t>(pictures_.paths.size()); }

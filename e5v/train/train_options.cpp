@@ -139,11 +139,10 @@ void TrainOptions::register_options(OptionRegistry& registry) {
   registry.add("trainable", trainable,
                "lora, or in full: language_model, projector, vision_tower; of CLIP: text_tower, "
                "vision_tower");
-  registry.add("base-precision", base_precision,
-               {{"fp32", BasePrecision::kFloat32},
-                {"bf16", BasePrecision::kBFloat16},
-                {"nf4", BasePrecision::kNf4}},
-               "How frozen weights are held");
+  registry.add(
+      "base-precision", base_precision,
+      {{"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}, {"nf4", Precision::kNf4}},
+      "How frozen weights are held");
   registry.add("gradient-checkpointing", gradient_checkpointing,
                "Compute each layer a second time rather than keep what it computed");
   registry.add("save-every", save_every, "Steps between checkpoints; 0 = none");
@@ -180,7 +179,7 @@ void TrainOptions::validate() const {
     }
   }
   if (trainable.empty()) throw ConfigError("'trainable' is empty");
-  if (!trains_lora() && base_precision == BasePrecision::kNf4) {
+  if (!trains_lora() && base_precision == Precision::kNf4) {
     throw ConfigError("'base_precision' is nf4, expected fp32 or bf16 where weights are trained");
   }
   lora.validate();

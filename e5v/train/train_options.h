@@ -8,6 +8,7 @@
 #include "e5v/base/json.h"
 #include "e5v/base/options.h"
 #include "e5v/lora/lora_modules.h"
+#include "e5v/model/precision.h"
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/optimizer.h"
 #include "e5v/train/triplets.h"
@@ -33,13 +34,6 @@ enum class PromptMode {
   kPaperCode,  ///< "paper-code": what the published script does, its slips included
 };
 
-/// How the frozen weights are held, and the type of the operands of products.
-enum class BasePrecision {
-  kFloat32,
-  kBFloat16,
-  kNf4,  ///< bf16 products where the processor has them, else fp32
-};
-
 /// Everything that a training run depends on besides the files it reads: what a recipe holds.
 struct TrainOptions {
   TrainingObjective objective = TrainingObjective::kContrastive;
@@ -61,7 +55,9 @@ struct TrainOptions {
   /// "lora", or what is trained in full: any of "language_model", "projector", "vision_tower"; of
   /// CLIP "text_tower", "vision_tower".
   std::vector<std::string> trainable = {"lora"};
-  BasePrecision base_precision = BasePrecision::kBFloat16;
+  /// How the frozen weights are held: fp32, bf16, or nf4 (then products are bf16 where the
+  /// processor has them, else fp32).
+  Precision base_precision = Precision::kBFloat16;
   /// Keep only the layers' inputs and compute each layer again when its gradient is due.
   bool gradient_checkpointing = true;
   /// Steps between checkpoints; 0 = none but the end.

@@ -52,11 +52,11 @@ std::string content_digest(const std::filesystem::path& path) {
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(TrainFiles files_, TrainOptions options_, Ranks& ranks_, TrainCallbacks callbacks_,
+  Impl(TrainFiles files_, TrainOptions options_, ProcessGroup& group_, TrainCallbacks callbacks_,
        const ObjectiveFactory& make)
       : files(std::move(files_)),
         options((options_.validate(), std::move(options_))),
-        ranks(ranks_),
+        group(group_),
         callbacks(std::move(callbacks_)),
         folder(open_folder(files)),
         objective(open_objective(make)),
@@ -71,7 +71,7 @@ struct Trainer::Impl {
 
   std::unique_ptr<Objective> open_objective(const ObjectiveFactory& make) {
     const auto on_warning = [this](const std::string& message) { warn(message); };
-    return make ? make(ranks, on_warning) : make_objective(files, options, ranks, on_warning);
+    return make ? make(group, on_warning) : make_objective(files, options, group, on_warning);
   }
 
   static RunFolder open_folder(const TrainFiles& files) {
@@ -89,11 +89,11 @@ struct Trainer::Impl {
       throw ConfigError(fmt::format("'batch_size' is {}, but {} has {} rows; expected at most that",
                                     options.batch_size, files.data.native(), size));
     }
-    if (options.batch_size < ranks.size()) {
+    if (options.batch_size < group.size()) {
       throw ConfigError(
           fmt::format("'batch_size' is {}, expected at least one row for each of {} "
                       "processes",
-                      options.batch_size, ranks.size()));
+                      options.batch_size, group.size()));
     }
     steps_per_epoch = size / options.batch_size;
     num_steps = steps_per_epoch * options.epochs;
@@ -103,15 +103,15 @@ struct Trainer::Impl {
   void begin_or_resume() {
     const auto saved = folder.checkpoints();
     if (!saved.empty()) restore(saved.back());
-    ranks.barrier();  // all have looked before the first writes
-    if (!ranks.is_first()) return;
+    group.barrier();  // all have looked before the first writes
+    if (!group.is_first()) return;
     folder.rewind_metrics(next_step - 1);
     Json record = recipe;
     record["model"] = files.model.string();
     record["data"] = files.data.string();
     record["adapter"] = files.adapter.string();
     record["revision"] = program_revision();
-    record["num_processes"] = ranks.size();
+    record["num_processes"] = group.size();
     write_file(folder.path() / "recipe.json", record.dump(2) + "\n");
     say(fmt::format("{} rows, {} steps of {}; {} trained values, weights {} MB",
                     objective->num_rows(), num_steps, options.batch_size, num_trained(),
@@ -165,7 +165,7 @@ struct Trainer::Impl {
       if (!gradient.defined()) gradient = at::zeros_like(parameter.value);
       gradients.push_back(gradient);
     }
-    ranks.sum(gradients);
+    group.sum(gradients);
     return result;
   }
 
@@ -188,7 +188,7 @@ struct Trainer::Impl {
   }
 
   void save_checkpoint(int64_t step) {
-    if (ranks.is_first()) {
+    if (group.is_first()) {
       folder.save_checkpoint(step, options.keep_checkpoints, [&](const std::filesystem::path& to) {
         objective->save(to);
         write_tensor_file(to / "optimizer.safetensors", optimizer.state());
@@ -196,11 +196,11 @@ struct Trainer::Impl {
         write_file(to / "state.json", state.dump(2) + "\n");
       });
     }
-    ranks.barrier();
+    group.barrier();
   }
 
   void log(const StepMetrics& metrics, const Json& evaluation) {
-    if (!ranks.is_first()) return;
+    if (!group.is_first()) return;
     Json line = {{"step", metrics.step},
                  {"loss", metrics.loss},
                  {"lr", metrics.learning_rate},
@@ -212,23 +212,23 @@ struct Trainer::Impl {
   }
 
   void finish() {
-    if (ranks.is_first()) {
+    if (group.is_first()) {
       objective->write_result(folder.path());
       write_file(folder.path() / "loss.svg", loss_curve_svg(folder.metrics()));
     }
-    ranks.barrier();
+    group.barrier();
   }
 
   void say(const std::string& message) {
-    if (ranks.is_first() && callbacks.on_message) callbacks.on_message(message);
+    if (group.is_first() && callbacks.on_message) callbacks.on_message(message);
   }
   void warn(const std::string& message) {
-    if (ranks.is_first() && callbacks.on_warning) callbacks.on_warning(message);
+    if (group.is_first() && callbacks.on_warning) callbacks.on_warning(message);
   }
 
   TrainFiles files;
   TrainOptions options;
-  Ranks& ranks;
+  ProcessGroup& group;
   TrainCallbacks callbacks;
   RunFolder folder;
   std::unique_ptr<Objective> objective;
@@ -239,9 +239,9 @@ struct Trainer::Impl {
   std::vector<uint32_t> order;
 };
 
-Trainer::Trainer(TrainFiles files, TrainOptions options, Ranks& ranks, TrainCallbacks callbacks,
-                 const ObjectiveFactory& make)
-    : impl_(std::make_unique<Impl>(std::move(files), std::move(options), ranks,
+Trainer::Trainer(TrainFiles files, TrainOptions options, ProcessGroup& group,
+                 TrainCallbacks callbacks, const ObjectiveFactory& make)
+    : impl_(std::make_unique<Impl>(std::move(files), std::move(options), group,
                                    std::move(callbacks), make)) {}
 
 Trainer::~Trainer() = default;
@@ -262,7 +262,7 @@ TrainSummary Trainer::run() {
     const double rate = learning_rate(options.optimizer, step, self.num_steps);
     self.optimizer.step(rate);
 
-    const at::Tensor tokens = self.ranks.gather_rows(at::tensor({result.num_tokens}, at::kLong));
+    const at::Tensor tokens = self.group.gather_rows(at::tensor({result.num_tokens}, at::kLong));
     const std::chrono::duration<double> elapsed = Clock::now() - step_started;
     const bool is_last = step == self.num_steps;
     Json evaluation = Json::object();

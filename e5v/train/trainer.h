@@ -7,7 +7,7 @@
 #include <string>
 
 #include "e5v/train/objective.h"
-#include "e5v/train/ranks.h"
+#include "e5v/train/process_group.h"
 #include "e5v/train/run_folder.h"
 #include "e5v/train/train_files.h"
 #include "e5v/train/train_options.h"
@@ -55,8 +55,8 @@ class Trainer {
   /// the output folder holds another run, a resumed run has another recipe (naming the field), or
   /// the batch is larger than the data.
   /// `make` opens the objective; by default make_objective.
-  Trainer(TrainFiles files, TrainOptions options, Ranks& ranks, TrainCallbacks callbacks = {},
-          const ObjectiveFactory& make = nullptr);
+  Trainer(TrainFiles files, TrainOptions options, ProcessGroup& group,
+          TrainCallbacks callbacks = {}, const ObjectiveFactory& make = nullptr);
   ~Trainer();
 
   /// Trains to the end and writes the result. Throws Error naming step and rows if the loss or its

@@ -8,7 +8,6 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/families/registry.h"
 #include "e5v/nn/nf4.h"
-#include "e5v/nn/packed_weight.h"
 #include "e5v/nn/stored_tensor.h"
 #include "e5v/train/trained_parameters.h"
 
@@ -49,10 +48,9 @@ at::Tensor load_head(const std::filesystem::path& model_dir, const Architecture&
   throw FormatError(model_dir.native(), fmt::format("there is no tensor '{}'", names.lm_head));
 }
 
-Precision load_precision(BasePrecision precision) {
-  const bool narrow = precision == BasePrecision::kBFloat16 ||
-                      (precision == BasePrecision::kNf4 && PackedWeight::has_native_bfloat16());
-  return narrow ? Precision::kBFloat16 : Precision::kFloat32;
+/// What the weights are before those of the language model are rounded.
+Precision load_precision(Precision base) {
+  return compute_dtype(base) == at::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
 }
 
 }  // namespace
@@ -68,7 +66,7 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
           fmt::format("'trainable' has '{}', but the data has no pictures to train it on", part));
     }
   }
-  const bool quantize = options.base_precision == BasePrecision::kNf4;
+  const bool quantize = options.base_precision == Precision::kNf4;
   LoadOptions load;
   load.precision = load_precision(options.base_precision);
   load.pack = false;

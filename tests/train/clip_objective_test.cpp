@@ -59,7 +59,7 @@ class ClipObjectiveTest : public ::testing::Test {
     files_.data = folder_ / "pairs.jsonl";
     options_.objective = TrainingObjective::kClip;
     options_.trainable = {"text_tower", "vision_tower"};
-    options_.base_precision = BasePrecision::kFloat32;
+    options_.base_precision = Precision::kFloat32;
     options_.batch_size = 8;
     options_.micro_batch_size = 8;
     options_.save_every = 0;
@@ -67,7 +67,7 @@ class ClipObjectiveTest : public ::testing::Test {
     options_.optimizer.warmup_steps = 0;
   }
 
-  ClipObjective open() { return ClipObjective(files_, options_, ranks_, nullptr); }
+  ClipObjective open() { return ClipObjective(files_, options_, group_, nullptr); }
 
   std::map<std::string, at::Tensor> gradients_of(ClipObjective& objective) {
     objective.add_gradients(all_rows_, 1);
@@ -81,7 +81,7 @@ class ClipObjectiveTest : public ::testing::Test {
   TrainSummary train(const std::filesystem::path& output, bool resume = false) {
     files_.output = output;
     files_.resume = resume;
-    return Trainer(files_, options_, ranks_).run();
+    return Trainer(files_, options_, group_).run();
   }
 
   std::string error_of_opening() {
@@ -97,7 +97,7 @@ class ClipObjectiveTest : public ::testing::Test {
   TemporaryFolder folder_;
   TrainFiles files_;
   TrainOptions options_;
-  Ranks ranks_;
+  ProcessGroup group_;
   const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
 };
 
@@ -166,12 +166,12 @@ TEST_F(ClipObjectiveTest, TwoProcessesAddUpToTheSameGradient) {
   for (int rank = 0; rank < 2; ++rank) {
     threads.emplace_back([&, rank] {
       at::set_num_threads(1);
-      Ranks ranks({.rank = rank, .world_size = 2, .master_port = port}, 60);
-      ClipObjective share(files_, options_, ranks, nullptr);
+      ProcessGroup group({.rank = rank, .world_size = 2, .master_port = port}, 60);
+      ClipObjective share(files_, options_, group, nullptr);
       share.add_gradients(all_rows_, 1);
       std::vector<at::Tensor> gradients;
       for (const Parameter& one : share.parameters()) gradients.push_back(one.value.grad());
-      ranks.sum(gradients);
+      group.sum(gradients);
       for (size_t i = 0; i < gradients.size(); ++i) {
         const at::Tensor& one = expected.at(share.parameters()[i].name);
         const double error = (gradients[i] - one).norm().item<double>();

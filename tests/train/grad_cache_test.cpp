@@ -22,7 +22,7 @@ class GradCacheTest : public ::testing::Test {
   at::Tensor gradient(int64_t size) {
     weight_.mutable_grad() = at::Tensor();
     num_encoded_ = 0;
-    Ranks alone;
+    ProcessGroup alone;
     const BatchResult result = accumulate_gradients(
         6 / size,
         [&](int64_t i) {
@@ -50,7 +50,7 @@ TEST_F(GradCacheTest, MicroBatchesGiveTheGradientOfTheWholeBatch) {
 }
 
 TEST_F(GradCacheTest, ALossThatIsNotFiniteLeavesNoGradient) {
-  Ranks alone;
+  ProcessGroup alone;
   const BatchResult result = accumulate_gradients(
       1, [&](int64_t) { return at::mm(x_, weight_); },
       [](const at::Tensor& all) { return all.sum() * std::numeric_limits<double>::quiet_NaN(); },

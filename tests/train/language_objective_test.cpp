@@ -45,7 +45,7 @@ class LanguageObjectiveTest : public ::testing::Test {
     files_.data = folder_ / "data.jsonl";
     options_.objective = TrainingObjective::kLanguage;
     options_.trainable = {"language_model"};
-    options_.base_precision = BasePrecision::kFloat32;
+    options_.base_precision = Precision::kFloat32;
     options_.batch_size = 8;
     options_.micro_batch_size = 8;
     options_.save_every = 0;
@@ -53,7 +53,7 @@ class LanguageObjectiveTest : public ::testing::Test {
     options_.optimizer.warmup_steps = 0;
   }
 
-  LanguageObjective open() { return LanguageObjective(files_, options_, ranks_, nullptr); }
+  LanguageObjective open() { return LanguageObjective(files_, options_, group_, nullptr); }
 
   std::map<std::string, at::Tensor> gradients_of(LanguageObjective& objective) {
     objective.add_gradients(all_rows_, 1);
@@ -67,13 +67,13 @@ class LanguageObjectiveTest : public ::testing::Test {
   TrainSummary train(const std::filesystem::path& output, bool resume = false) {
     files_.output = output;
     files_.resume = resume;
-    return Trainer(files_, options_, ranks_).run();
+    return Trainer(files_, options_, group_).run();
   }
 
   TemporaryFolder folder_;
   TrainFiles files_;
   TrainOptions options_;
-  Ranks ranks_;
+  ProcessGroup group_;
   const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
 };
 

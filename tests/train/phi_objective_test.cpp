@@ -29,7 +29,7 @@ class PhiObjectiveTest : public ::testing::Test {
     write_file(folder_ / "concepts.txt", "red\nblue\ta $ half\n\nleft\tat the $\thalf at $\n");
     files_.model = folder_ / "model";
     files_.pictures = folder_ / "images";
-    options_.base_precision = BasePrecision::kFloat32;
+    options_.base_precision = Precision::kFloat32;
     options_.batch_size = 8;
     options_.micro_batch_size = 8;
     options_.save_every = 0;
@@ -41,7 +41,7 @@ class PhiObjectiveTest : public ::testing::Test {
   }
 
   std::unique_ptr<PhiObjective> open() {
-    return std::make_unique<PhiObjective>(files_, options_, phi_, ranks_, nullptr, nullptr);
+    return std::make_unique<PhiObjective>(files_, options_, phi_, group_, nullptr, nullptr);
   }
 
   std::map<std::string, at::Tensor> gradients_of(PhiObjective& objective) {
@@ -60,7 +60,8 @@ class PhiObjectiveTest : public ::testing::Test {
                            .adapter = {},
                            .eval_data = {},
                            .resume = resume};
-    return Trainer(files, options_, ranks_, {}, [&](Ranks&, const auto&) { return open(); }).run();
+    return Trainer(files, options_, group_, {}, [&](ProcessGroup&, const auto&) { return open(); })
+        .run();
   }
 
   std::string error_of_opening() {
@@ -76,7 +77,7 @@ class PhiObjectiveTest : public ::testing::Test {
   PhiObjective::Files files_;
   TrainOptions options_;
   PhiOptions phi_;
-  Ranks ranks_;
+  ProcessGroup group_;
   const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
 };
 
@@ -211,7 +212,7 @@ TEST_F(PhiObjectiveTest, APictureThatCannotBeReadIsNamedOrLeftOut) {
   EXPECT_THAT(error_of_opening(), HasSubstr("broken.png"));
   files_.on_bad_picture = OnBadRow::kSkip;
   std::vector<std::string> warnings;
-  const PhiObjective objective(files_, options_, phi_, ranks_, nullptr,
+  const PhiObjective objective(files_, options_, phi_, group_, nullptr,
                                [&](const std::string& warning) { warnings.push_back(warning); });
   EXPECT_EQ(objective.num_rows(), 8);
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("broken.png")));

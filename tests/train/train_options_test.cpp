@@ -23,7 +23,7 @@ std::string error_of(const Json& recipe) {
 TEST(TrainOptionsTest, EveryOptionSurvivesTheWayThroughARecipe) {
   TrainOptions options;
   options.prompts = PromptMode::kPaperCode;
-  options.base_precision = BasePrecision::kNf4;
+  options.base_precision = Precision::kNf4;
   options.seed = 7;
   options.lora.target_modules = {"q_proj"};
   options.loss.symmetric = true;

@@ -76,7 +76,7 @@ class TrainerGoldenTest : public ::testing::Test {
   /// Trains into a new folder of that name.
   std::filesystem::path train(const std::string& name) {
     files_.output = folder_ / name;
-    Ranks alone;
+    ProcessGroup alone;
     summary_ = Trainer(files_, options_, alone).run();
     return files_.output;
   }
@@ -131,7 +131,7 @@ TEST_P(TrainerModesGoldenTest, GradientsOfTheFirstStepEqualTheReference) {
                                              prepare_rows(data, {4, 5, 6, 7}, prompt)};
     EXPECT_EQ(prompt.prepare(data.row(0).anchor).input_ids,
               golden_.description()["modes"][mode]["ids"].get<std::vector<int64_t>>());
-    Ranks alone;
+    ProcessGroup alone;
     accumulate_gradients(
         2,
         [&](int64_t i) {
@@ -176,7 +176,7 @@ TEST_F(TrainerGoldenTest, AResumedRunGoesOnToTheBit) {
   options_.save_every = 3;
   options_.max_steps = 0;
   files_.output = folder_ / "broken";
-  Ranks alone;
+  ProcessGroup alone;
   TrainCallbacks stop_at_8;
   stop_at_8.on_step = [](const StepMetrics& metrics) {
     if (metrics.step == 8) throw std::runtime_error("stopped");
@@ -231,9 +231,9 @@ TEST_F(TrainerGoldenTest, TheAdapterIsWhatEmbeddingLoads) {
 TEST_F(TrainerGoldenTest, FrozenWeightsMayBeBfloat16OrNf4) {
   files_.adapter.clear();
   options_.optimizer.learning_rate = 2e-3;
-  for (const auto precision : {BasePrecision::kBFloat16, BasePrecision::kNf4}) {
+  for (const auto precision : {Precision::kBFloat16, Precision::kNf4}) {
     options_.base_precision = precision;
-    const auto losses = losses_of(train(precision == BasePrecision::kNf4 ? "nf4" : "bf16"));
+    const auto losses = losses_of(train(precision == Precision::kNf4 ? "nf4" : "bf16"));
     EXPECT_LT(losses.back(), losses.front());
   }
 }
@@ -373,7 +373,7 @@ TEST(TrainerWorkerGoldenTest, RunsInAProcessOfItsOwn) {
   files.resume = json["resume"];
   TrainOptions options;
   apply_recipe(json["options"], "worker", options);
-  Ranks ranks(RankAddress::from_environment(), /*timeout_s=*/60);
+  ProcessGroup group(RankAddress::from_environment(), /*timeout_s=*/60);
   TrainCallbacks callbacks;
   const int64_t die_at = json["die_at"];
   callbacks.on_step = [&](const StepMetrics& metrics) {
@@ -382,7 +382,7 @@ TEST(TrainerWorkerGoldenTest, RunsInAProcessOfItsOwn) {
     if (metrics.step == die_at) ::raise(SIGKILL);
   };
   try {
-    Trainer(files, options, ranks, callbacks).run();
+    Trainer(files, options, group, callbacks).run();
   } catch (const Error& error) {
     std::ofstream(files.output / "error.txt") << error.what();
     FAIL() << error.what();

@@ -1,4 +1,4 @@
-#include "e5v/train/ranks.h"
+#include "e5v/train/process_group.h"
 
 #include <gmock/gmock.h>
 #include <stdlib.h>
@@ -66,43 +66,43 @@ TEST_F(RankAddressTest, MalformedVariablesAreNamed) {
   }
 }
 
-TEST(RanksTest, AloneEverythingIsWhatItWas) {
-  Ranks alone;
+TEST(ProcessGroupTest, AloneEverythingIsWhatItWas) {
+  ProcessGroup alone;
   const at::Tensor rows = at::arange(6).view({3, 2});
   EXPECT_TRUE(at::equal(alone.gather_rows(rows), rows));
   alone.barrier();
 }
 
-TEST(RanksTest, ThreeRanksAddUpGatherAndShare) {
+TEST(ProcessGroupTest, ThreeRanksAddUpGatherAndShare) {
   const auto port = static_cast<uint16_t>(21000 + ::getpid() % 20000);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < 3; ++rank) {
     threads.emplace_back([rank, port] {
-      Ranks ranks({.rank = rank, .world_size = 3, .master_port = port}, 60);
+      ProcessGroup group({.rank = rank, .world_size = 3, .master_port = port}, 60);
       std::vector<at::Tensor> tensors = {at::full({2}, rank + 1.0, at::kFloat),
                                          at::full({1, 1}, rank * 10.0, at::kFloat)};
-      ranks.sum(tensors);
+      group.sum(tensors);
       EXPECT_THAT(tensors[0], AllClose(at::full({2}, 6.0), 0));
       EXPECT_THAT(tensors[1], AllClose(at::full({1, 1}, 30.0), 0));
       // Each has another number of rows; rank 0 has none.
-      const at::Tensor all = ranks.gather_rows(at::full({rank, 2}, rank, at::kLong));
+      const at::Tensor all = group.gather_rows(at::full({rank, 2}, rank, at::kLong));
       EXPECT_TRUE(at::equal(all, at::tensor({1, 1, 2, 2, 2, 2}, at::kLong).view({3, 2})));
       std::vector<at::Tensor> shared = {at::full({2}, rank + 7.0, at::kFloat)};
-      ranks.broadcast(shared);
+      group.broadcast(shared);
       EXPECT_THAT(shared[0], AllClose(at::full({2}, 7.0), 0));
-      ranks.barrier();
+      group.barrier();
     });
   }
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(RanksTest, ARankThatNeverComesEndsTheWaitWithAClearMessage) {
+TEST(ProcessGroupTest, ARankThatNeverComesEndsTheWaitWithAClearMessage) {
   const auto port = static_cast<uint16_t>(41000 + ::getpid() % 20000);
   try {
-    Ranks({.rank = 0, .world_size = 2, .master_port = port}, 2);
+    ProcessGroup({.rank = 0, .world_size = 2, .master_port = port}, 2);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("rank 0 of 2: meeting the other ranks failed"));
+    EXPECT_THAT(error.what(), HasSubstr("rank 0 of 2: meeting the other group failed"));
   }
 }
 

@@ -29,11 +29,11 @@ struct RankAddress {
 ///
 /// Every member throws Error naming the operation if another rank has died or does not answer in
 /// time.
-class Ranks {
+class ProcessGroup {
  public:
   /// Meets the other ranks; waits at most `timeout_s` for them and for each later operation.
-  explicit Ranks(const RankAddress& address = {}, int64_t timeout_s = 300);
-  ~Ranks();
+  explicit ProcessGroup(const RankAddress& address = {}, int64_t timeout_s = 300);
+  ~ProcessGroup();
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -49,12 +49,12 @@ class Ranks {
   void barrier();
 
  private:
-  struct Group;  // keeps torch.distributed's headers in ranks.cpp
+  struct Backend;  // keeps torch.distributed's headers in process_group.cpp
   template <class Operation>
   void checked(const char* name, const Operation& operation);
 
   int rank_, size_;
-  std::unique_ptr<Group> group_;  // null with one rank
+  std::unique_ptr<Backend> backend_;  // null with one rank
 };
 
 }  // namespace e5v

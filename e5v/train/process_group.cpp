@@ -1,4 +1,4 @@
-#include "e5v/train/ranks.h"
+#include "e5v/train/process_group.h"
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -75,13 +75,13 @@ RankAddress RankAddress::from_environment() {
   return address;
 }
 
-struct Ranks::Group {
+struct ProcessGroup::Backend {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
 };
 
 template <class Operation>
-void Ranks::checked(const char* name, const Operation& operation) {
+void ProcessGroup::checked(const char* name, const Operation& operation) {
   try {
     operation();
   } catch (const std::exception& error) {
@@ -92,7 +92,7 @@ void Ranks::checked(const char* name, const Operation& operation) {
   }
 }
 
-Ranks::Ranks(const RankAddress& address, int64_t timeout_s)
+ProcessGroup::ProcessGroup(const RankAddress& address, int64_t timeout_s)
     : rank_(address.rank), size_(address.world_size) {
   if (size_ == 1) return;
   checked("meeting the other ranks", [&] {
@@ -103,29 +103,29 @@ Ranks::Ranks(const RankAddress& address, int64_t timeout_s)
     store_options.numWorkers = size_;
     store_options.timeout = timeout;
     without_libuv(store_options);
-    group_ = std::make_unique<Group>();
-    group_->store = c10::make_intrusive<c10d::TCPStore>(address.master_address, store_options);
+    backend_ = std::make_unique<Backend>();
+    backend_->store = c10::make_intrusive<c10d::TCPStore>(address.master_address, store_options);
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     const bool on_this_machine =
         address.master_address == "127.0.0.1" || address.master_address == "localhost";
     options->devices.push_back(on_this_machine
                                    ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
                                    : c10d::ProcessGroupGloo::createDefaultDevice());
-    group_->gloo =
-        c10::make_intrusive<c10d::ProcessGroupGloo>(group_->store, rank_, size_, options);
+    backend_->gloo =
+        c10::make_intrusive<c10d::ProcessGroupGloo>(backend_->store, rank_, size_, options);
   });
 }
 
-Ranks::~Ranks() = default;
+ProcessGroup::~ProcessGroup() = default;
 
-void Ranks::sum(std::vector<at::Tensor>& tensors) {
-  if (!group_) return;
+void ProcessGroup::sum(std::vector<at::Tensor>& tensors) {
+  if (!backend_) return;
   const at::NoGradGuard no_grad;
   // As one: a message for each small tensor would cost more than its bytes.
   std::vector<at::Tensor> pieces;
   for (const at::Tensor& tensor : tensors) pieces.push_back(tensor.reshape(-1));
   std::vector<at::Tensor> joined = {at::cat(pieces)};
-  checked("adding up gradients", [&] { group_->gloo->allreduce(joined)->wait(); });
+  checked("adding up gradients", [&] { backend_->gloo->allreduce(joined)->wait(); });
   int64_t begin = 0;
   for (at::Tensor& tensor : tensors) {
     tensor.copy_(joined[0].slice(0, begin, begin + tensor.numel()).view(tensor.sizes()));
@@ -133,13 +133,13 @@ void Ranks::sum(std::vector<at::Tensor>& tensors) {
   }
 }
 
-at::Tensor Ranks::gather_rows(const at::Tensor& rows) {
-  if (!group_) return rows;
+at::Tensor ProcessGroup::gather_rows(const at::Tensor& rows) {
+  if (!backend_) return rows;
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> count = {at::tensor({rows.size(0)}, at::kLong)};
   std::vector<std::vector<at::Tensor>> counts(1);
   for (int i = 0; i < size_; ++i) counts[0].push_back(at::zeros({1}, at::kLong));
-  checked("gathering embeddings", [&] { group_->gloo->allgather(counts, count)->wait(); });
+  checked("gathering embeddings", [&] { backend_->gloo->allgather(counts, count)->wait(); });
   int64_t most = 0;
   for (const at::Tensor& c : counts[0]) most = std::max(most, c.item<int64_t>());
   std::vector<int64_t> shape = rows.sizes().vec();
@@ -148,7 +148,7 @@ at::Tensor Ranks::gather_rows(const at::Tensor& rows) {
   padded[0].slice(0, 0, rows.size(0)).copy_(rows);
   std::vector<std::vector<at::Tensor>> all(1);
   for (int i = 0; i < size_; ++i) all[0].push_back(at::zeros_like(padded[0]));
-  checked("gathering embeddings", [&] { group_->gloo->allgather(all, padded)->wait(); });
+  checked("gathering embeddings", [&] { backend_->gloo->allgather(all, padded)->wait(); });
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < all[0].size(); ++i) {
     parts.push_back(all[0][i].slice(0, 0, counts[0][i].item<int64_t>()));
@@ -156,21 +156,21 @@ at::Tensor Ranks::gather_rows(const at::Tensor& rows) {
   return at::cat(parts);
 }
 
-void Ranks::broadcast(std::vector<at::Tensor>& tensors) {
-  if (!group_) return;
+void ProcessGroup::broadcast(std::vector<at::Tensor>& tensors) {
+  if (!backend_) return;
   const at::NoGradGuard no_grad;
   checked("sending weights", [&] {
     for (at::Tensor& tensor : tensors) {
       std::vector<at::Tensor> one = {tensor.contiguous()};
-      group_->gloo->broadcast(one)->wait();
+      backend_->gloo->broadcast(one)->wait();
       tensor.copy_(one[0]);
     }
   });
 }
 
-void Ranks::barrier() {
-  if (!group_) return;
-  checked("waiting for the other ranks", [&] { group_->gloo->barrier()->wait(); });
+void ProcessGroup::barrier() {
+  if (!backend_) return;
+  checked("waiting for the other ranks", [&] { backend_->gloo->barrier()->wait(); });
 }
 
 }  // namespace e5v
