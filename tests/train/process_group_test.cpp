@@ -102,7 +102,7 @@ TEST(ProcessGroupTest, ARankThatNeverComesEndsTheWaitWithAClearMessage) {
     ProcessGroup({.rank = 0, .world_size = 2, .master_port = port}, 2);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("rank 0 of 2: meeting the other group failed"));
+    EXPECT_THAT(error.what(), HasSubstr("rank 0 of 2: meeting the other ranks failed"));
   }
 }
 
