@@ -68,6 +68,12 @@ ClipConfig ClipConfig::load(const std::filesystem::path& model_dir) {
   return read_config(model_dir, &ClipConfig::from_json);
 }
 
-void ClipConfig::validate() const { require_sizes({{"projection_dim", projection_dim}}); }
+void ClipConfig::validate() const {
+  require_sizes({{"projection_dim", projection_dim}});
+  if (vision.model_type != VisionConfig().model_type) {
+    throw ConfigError(fmt::format("vision_config: model_type '{}' is not CLIP's, expected {}",
+                                  vision.model_type, VisionConfig().model_type));
+  }
+}
 
 }  // namespace e5v
