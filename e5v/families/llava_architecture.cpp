@@ -116,7 +116,8 @@ double LlavaArchitecture::picture_flops(int64_t num_rows) const {
   const VisionConfig& vision = config_.vision;
   const auto D = static_cast<double>(vision.hidden_size);
   const auto I = static_cast<double>(vision.intermediate_size);
-  const auto P = static_cast<double>(vision.num_patches()), L = P + 1;
+  const auto P = static_cast<double>(vision.num_patches());
+  const double L = P + (config_.vision_tower_kind().has_class_token ? 1 : 0);
   const auto patch_values = static_cast<double>(3 * vision.patch_size * vision.patch_size);
   const double attention = 4 * L * L * D;  // q·k and weights·v
   const double layer = L * 2 * (4 * D * D + 2 * D * I) + attention;
