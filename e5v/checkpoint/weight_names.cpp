@@ -23,6 +23,14 @@ std::string WeightNames::canonical(std::string_view name) const {
   return std::string(name);
 }
 
+std::optional<std::string> WeightNames::find_stored(const std::vector<std::string>& stored,
+                                                    std::string_view canonical_name) const {
+  for (const std::string& name : stored) {
+    if (canonical(name) == canonical_name) return name;
+  }
+  return std::nullopt;
+}
+
 std::string WeightNames::canonical_adapter_module(std::string_view module) const {
   constexpr std::string_view kPeftPrefix = "base_model.model.";
   if (module.starts_with(kPeftPrefix)) module.remove_prefix(kPeftPrefix.size());

@@ -47,8 +47,13 @@ struct WeightNames {
   /// A name that no rule knows comes back as it is.
   std::string canonical(std::string_view name) const;
 
-  /// The same for a module of a PEFT adapter, e.g. `base_model.model.model.layers.0.mlp.up_proj`
-  /// where the adapter was made on the language model alone.
+  /// The one of `stored` names that `canonical_name` has in a file; nullopt where it has none.
+  std::optional<std::string> find_stored(const std::vector<std::string>& stored,
+                                         std::string_view canonical_name) const;
+
+  /// As `canonical`, for a module of a PEFT adapter, e.g.
+  /// `base_model.model.model.layers.0.mlp.up_proj` where the adapter was made on the language model
+  /// alone.
   std::string canonical_adapter_module(std::string_view module) const;
 
   // Of canonical names.

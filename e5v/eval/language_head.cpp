@@ -16,9 +16,8 @@ std::string find_head(const Checkpoint& checkpoint, const std::filesystem::path&
   const WeightNames& names = architecture->weight_names();
   // A head that shares the embedding table is not stored again.
   for (const std::string& wanted : {names.lm_head, names.embed_tokens}) {
-    for (const std::string& name : checkpoint.names()) {
-      if (names.canonical(name) == wanted && checkpoint.find(name)->shape.size() == 2) return name;
-    }
+    const auto name = names.find_stored(checkpoint.names(), wanted);
+    if (name && checkpoint.find(*name)->shape.size() == 2) return *name;
   }
   throw FormatError(model_dir.native(), fmt::format("has no head, expected '{}'", names.lm_head));
 }

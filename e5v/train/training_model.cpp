@@ -38,14 +38,14 @@ at::Tensor load_head(const std::filesystem::path& model_dir, const Architecture&
   }
   const WeightNames& names = architecture.weight_names();
   const int64_t width = architecture.text().hidden_size;
-  for (const std::string& name : checkpoint.names()) {
-    if (names.canonical(name) != names.lm_head) continue;
-    at::Tensor head = copy_stored(*checkpoint.find(name), at::kFloat);
-    if (head.dim() == 2 && head.size(1) == width) return head;
-    throw FormatError(model_dir.native(),
-                      fmt::format("tensor '{}' is not [vocabulary, {}]", name, width));
+  const auto name = names.find_stored(checkpoint.names(), names.lm_head);
+  if (!name) {
+    throw FormatError(model_dir.native(), fmt::format("there is no tensor '{}'", names.lm_head));
   }
-  throw FormatError(model_dir.native(), fmt::format("there is no tensor '{}'", names.lm_head));
+  at::Tensor head = copy_stored(*checkpoint.find(*name), at::kFloat);
+  if (head.dim() == 2 && head.size(1) == width) return head;
+  throw FormatError(model_dir.native(),
+                    fmt::format("tensor '{}' is not [vocabulary, {}]", *name, width));
 }
 
 /// What the weights are before those of the language model are rounded.

@@ -27,6 +27,12 @@ TEST(WeightNamesTest, TheFirstPrefixThatMatchesRenames) {
   EXPECT_EQ(example().canonical("text.model.other"), "text.model.other");
 }
 
+TEST(WeightNamesTest, FindsWhatAFileCallsAWeight) {
+  const std::vector<std::string> stored = {"model.other", "model.text.norm.weight"};
+  EXPECT_EQ(example().find_stored(stored, "text.norm.weight"), "model.text.norm.weight");
+  EXPECT_EQ(example().find_stored(stored, "model.text.norm.weight"), std::nullopt);
+}
+
 TEST(WeightNamesTest, AnAdapterOfTheTextModelAloneIsFoundInTheWhole) {
   EXPECT_EQ(example().canonical_adapter_module("base_model.model.layers.3.mlp.up_proj"),
             "text.layers.3.mlp.up_proj");
