@@ -18,7 +18,7 @@ struct Policy {
   const WeightForm& (*first_layers)();
   const WeightForm& (*text_model)();
   const WeightForm& (*others)();
-  /// Between the products; kByte: bf16 where the CPU multiplies it, else fp32.
+  /// Between the products; Undefined: bf16 where the CPU multiplies it, else fp32.
   at::ScalarType compute_dtype;
   /// Of the layout of its folders; 0: none are written.
   int layout_version = 0;
@@ -31,7 +31,7 @@ const WeightForm& rounded() {
 
 constexpr auto kFp32 = float32_form, kBf16 = bfloat16_form;
 constexpr auto kInt8 = rounded<int8_form>, kInt4 = rounded<int4_form>, kNf4 = rounded<nf4_form>;
-constexpr at::ScalarType kNative = at::kByte;
+constexpr at::ScalarType kNative = at::ScalarType::Undefined;
 
 // The tower is a twentieth of a large model's weights, and pictures pass through it first: what it
 // loses nothing after it can mend.
