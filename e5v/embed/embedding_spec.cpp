@@ -118,10 +118,6 @@ std::string other_files(const EmbeddingSpec& made, const EmbeddingSpec& now) {
 
 }  // namespace
 
-std::string image_processing_name(ImageProcessing rule) {
-  return rule == ImageProcessing::kCurrent ? "current" : "4.41";
-}
-
 EmbeddingSpec EmbeddingSpec::of(const EmbedderOptions& options) {
   const fs::path& model = options.model;
   if (!fs::exists(model / "config.json")) {

@@ -39,9 +39,6 @@ struct EmbeddingSpec {
   std::string hash() const;
 };
 
-/// "current" or "4.41", as --image-processing has it.
-std::string image_processing_name(ImageProcessing rule);
-
 enum class SpecScope {
   kSpace,  ///< vectors that can be compared; texts and pictures may have other prompts
   kWhole,  ///< vectors that the same items give

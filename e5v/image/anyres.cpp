@@ -40,6 +40,10 @@ std::optional<ImageProcessing> find_image_processing(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view image_processing_name(ImageProcessing rule) {
+  return rule == ImageProcessing::kCurrent ? "current" : "4.41";
+}
+
 ImageSize select_best_resolution(ImageSize original, std::span<const ImageSize> pinpoints) {
   check_not_empty(original);
   const auto width = static_cast<double>(original.width);

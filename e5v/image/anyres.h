@@ -22,6 +22,7 @@ enum class ImageProcessing {
 
 /// The rule called `current` or `4.41`, or nullopt.
 std::optional<ImageProcessing> find_image_processing(std::string_view name);
+std::string_view image_processing_name(ImageProcessing rule);
 
 /// The resolution of `image_grid_pinpoints` that keeps the most of a picture, then wastes the
 /// fewest pixels; the first one wins ties. Throws InputError if there is none or a size is empty.

@@ -58,9 +58,8 @@ EmbedderOptions with_collection(EmbedderOptions options, const CollectionSetting
   }
   options.dimensions = field_or<int64_t>(embedder, "dimensions", 0);
   options.image_processing =
-      field_or<std::string>(embedder, "image-processing", "current") == "4.41"
-          ? ImageProcessing::k4_41
-          : ImageProcessing::kCurrent;
+      find_image_processing(field_or<std::string>(embedder, "image-processing", ""))
+          .value_or(ImageProcessing::kCurrent);
   options.prepare.decode.apply_exif_orientation = field_or<bool>(embedder, "exif", true);
   return options;
 }

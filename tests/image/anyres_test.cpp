@@ -92,6 +92,7 @@ TEST(AnyresTest, KnowsItsRulesByName) {
   EXPECT_EQ(find_image_processing("current"), ImageProcessing::kCurrent);
   EXPECT_EQ(find_image_processing("4.41"), ImageProcessing::k4_41);
   EXPECT_EQ(find_image_processing("4.42"), std::nullopt);
+  EXPECT_EQ(image_processing_name(ImageProcessing::k4_41), "4.41");
 }
 
 }  // namespace
