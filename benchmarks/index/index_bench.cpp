@@ -66,8 +66,8 @@ const Vectors& vectors_of(int64_t size) {
 void flat(benchmark::State& state, bool with_quantized) {
   constexpr int64_t kSize = 4096;
   const Vectors& vectors = vectors_of(kSize);
-  static const QuantizedRows quantized = [&] {
-    QuantizedRows made(kSize);
+  static const QuantizedVectors quantized = [&] {
+    QuantizedVectors made(kSize);
     made.append(vectors.rows);
     return made;
   }();

@@ -53,7 +53,7 @@ struct Snapshot {
   std::shared_ptr<const MappedVectors> vectors;
   std::vector<int64_t> ids;  // of each row; -1: of no item
   int64_t num_items = 0;
-  std::shared_ptr<const QuantizedRows> quantized;
+  std::shared_ptr<const QuantizedVectors> quantized;
   std::shared_ptr<const AnnIndex> ann;
   std::string ann_problem;
 

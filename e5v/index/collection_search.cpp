@@ -89,8 +89,8 @@ void Collection::Impl::extend_quantized(Snapshot& fresh) const {
     // Rows beyond are compared in full; a copy for every few new ones would cost more.
     if (num_rows - known <= known / 8) return;
   }
-  auto quantized = fresh.quantized ? std::make_shared<QuantizedRows>(*fresh.quantized)
-                                   : std::make_shared<QuantizedRows>(dimensions);
+  auto quantized = fresh.quantized ? std::make_shared<QuantizedVectors>(*fresh.quantized)
+                                   : std::make_shared<QuantizedVectors>(dimensions);
   quantized->append({fresh.vectors->data() + known * dimensions,
                      static_cast<size_t>((num_rows - known) * dimensions)});
   fresh.quantized = std::move(quantized);

@@ -85,7 +85,7 @@ double exact_dot(std::span<const float> a, std::span<const float> b) {
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-void QuantizedRows::append(std::span<const float> rows) {
+void QuantizedVectors::append(std::span<const float> rows) {
   const size_t size = static_cast<size_t>(dimensions_);
   for (size_t begin = 0; begin < rows.size(); begin += size) {
     const auto row = rows.subspan(begin, size);

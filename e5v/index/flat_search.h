@@ -31,9 +31,9 @@ double exact_dot(std::span<const float> a, std::span<const float> b);
 /// Vectors as 8-bit integers with a scale each, and with the length of what rounding lost: a
 /// quarter of the memory to read, and a bound on the error. It grows with the vectors; kept by
 /// whoever searches them often. Not thread-safe while it grows.
-class QuantizedRows {
+class QuantizedVectors {
  public:
-  explicit QuantizedRows(int64_t dimensions) : dimensions_(dimensions) {}
+  explicit QuantizedVectors(int64_t dimensions) : dimensions_(dimensions) {}
 
   /// Appends `rows` [n, dimensions].
   void append(std::span<const float> rows);
@@ -58,9 +58,9 @@ class QuantizedRows {
 struct FlatRows {
   const float* data = nullptr;  ///< [ids.size(), dimensions], row-major
   int64_t dimensions = 0;
-  std::span<const int64_t> ids;              ///< a negative id: the row is not there
-  const QuantizedRows* quantized = nullptr;  ///< of the first rows, or of none
-  double max_norm = 1.001;                   ///< no row is longer
+  std::span<const int64_t> ids;                 ///< a negative id: the row is not there
+  const QuantizedVectors* quantized = nullptr;  ///< of the first rows, or of none
+  double max_norm = 1.001;                      ///< no row is longer
 };
 
 /// The best `k` rows by inner product with `query`, exactly: the same rows in the same order as if

@@ -124,7 +124,7 @@ Json ContrastiveObjective::evaluate() {
   if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
   const int64_t batch_size = std::min(options_.batch_size, size);
   const int64_t num_batches = size / batch_size;
-  Evaluation mean;
+  EmbeddingMetrics mean;
   for (int64_t b = 0; b < num_batches; ++b) {
     std::vector<uint32_t> rows;
     for (int64_t i = 0; i < batch_size; ++i) {
@@ -137,8 +137,8 @@ Json ContrastiveObjective::evaluate() {
     }
     const SplitEmbeddings parts =
         split(group_.gather_rows(at::cat(embeddings)), group_.gather_rows(batch.kinds));
-    const Evaluation one = evaluate_embeddings(parts.anchors, parts.positives, parts.negatives,
-                                               parts.negative_rows, options_.loss);
+    const EmbeddingMetrics one = evaluate_embeddings(
+        parts.anchors, parts.positives, parts.negatives, parts.negative_rows, options_.loss);
     const auto n = static_cast<double>(num_batches);
     mean.loss += one.loss / n;
     mean.alignment += one.alignment / n;

@@ -2,16 +2,16 @@
 
 namespace e5v {
 
-Evaluation evaluate_embeddings(const at::Tensor& anchors, const at::Tensor& positives,
-                               const at::Tensor& negatives, const at::Tensor& negative_rows,
-                               const ContrastiveOptions& options) {
+EmbeddingMetrics evaluate_embeddings(const at::Tensor& anchors, const at::Tensor& positives,
+                                     const at::Tensor& negatives, const at::Tensor& negative_rows,
+                                     const ContrastiveOptions& options) {
   const at::NoGradGuard no_grad;
   const auto unit = [](const at::Tensor& x) {
     return x / at::clamp_min(x.norm(2, {1}, /*keepdim=*/true), 1e-8);
   };
   const at::Tensor a = unit(anchors), p = unit(positives);
   const int64_t B = a.size(0);
-  Evaluation result;
+  EmbeddingMetrics result;
   result.loss =
       contrastive_loss(anchors, positives, negatives, negative_rows, options).item<double>();
   result.alignment = (a - p).square().sum(1).mean().item<double>();

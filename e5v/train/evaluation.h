@@ -9,7 +9,7 @@
 namespace e5v {
 
 /// How well pairs that were not trained on lie together.
-struct Evaluation {
+struct EmbeddingMetrics {
   double loss = 0;
   /// Mean squared distance between an anchor and its positive, of unit vectors (Wang & Isola 2020).
   double alignment = 0;
@@ -21,8 +21,8 @@ struct Evaluation {
 };
 
 /// Of one batch: anchors and positives [B, D], negatives [M, D]. B = 1 gives a recall of 1.
-Evaluation evaluate_embeddings(const at::Tensor& anchors, const at::Tensor& positives,
-                               const at::Tensor& negatives, const at::Tensor& negative_rows,
-                               const ContrastiveOptions& options);
+EmbeddingMetrics evaluate_embeddings(const at::Tensor& anchors, const at::Tensor& positives,
+                                     const at::Tensor& negatives, const at::Tensor& negative_rows,
+                                     const ContrastiveOptions& options);
 
 }  // namespace e5v

@@ -68,10 +68,10 @@ TEST(FlatSearchGoldenTest, RanksAsNumPyDoesTiesById) {
   std::vector<float> queries = golden_integers(1'000'000'000'000, expected.size() * kSize);
   std::copy_n(rows.begin() + 500 * kSize, kSize, queries.end() - kSize);
   const std::vector<int64_t> ids = ids_from_0(kRows);
-  QuantizedRows quantized(kSize);
+  QuantizedVectors quantized(kSize);
   quantized.append(rows);
-  for (const QuantizedRows* prefilter : {static_cast<const QuantizedRows*>(nullptr),
-                                         static_cast<const QuantizedRows*>(&quantized)}) {
+  for (const QuantizedVectors* prefilter : {static_cast<const QuantizedVectors*>(nullptr),
+                                            static_cast<const QuantizedVectors*>(&quantized)}) {
     const FlatRows flat{.data = rows.data(),
                         .dimensions = kSize,
                         .ids = ids,
@@ -98,7 +98,7 @@ TEST_P(FlatSearchTest, IsExactWithAndWithoutTheQuantizedPass) {
   const int64_t num_rows = 20'000, size = 48;  // dense, so that many estimates overlap
   const auto rows = random_unit_rows(num_rows, size, 1);
   const auto ids = ids_from_0(num_rows);
-  QuantizedRows quantized(size);
+  QuantizedVectors quantized(size);
   quantized.append(std::span(rows).first(static_cast<size_t>(num_rows / 2 * size)));
   FlatRows flat{.data = rows.data(), .dimensions = size, .ids = ids};
   for (uint64_t seed = 2; seed < 8; ++seed) {
@@ -136,7 +136,7 @@ TEST(FlatSearchEdgeTest, NoRowsAreNoResults) {
 }
 
 TEST(FlatSearchEdgeTest, ARowOfZerosIsQuantizedToZeros) {
-  QuantizedRows quantized(4);
+  QuantizedVectors quantized(4);
   quantized.append(std::vector<float>{0, 0, 0, 0, 1, 0, 0, -1});
   EXPECT_EQ(quantized.num_rows(), 2);
   EXPECT_EQ(quantized.scale(0), 0);
