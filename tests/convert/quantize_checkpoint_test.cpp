@@ -13,6 +13,7 @@
 #include "e5v/convert/random_model.h"
 #include "e5v/families/llava_next.h"
 #include "e5v/families/registry.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace e5v {
@@ -20,16 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-template <class Exception, class Function>
-std::string message_of(const Function& function) {
-  try {
-    function();
-  } catch (const Exception& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 /// Of 9 and 5 random tokens.
 PackedBatch two_texts() {

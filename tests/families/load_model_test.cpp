@@ -4,6 +4,7 @@
 #include "e5v/base/file.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "tests/families/golden_batch.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace e5v {
@@ -11,16 +12,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-template <class Exception, class Function>
-std::string message_of(const Function& function) {
-  try {
-    function();
-  } catch (const Exception& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 /// A model folder whose tensors a test may change before it is loaded.
 class LoadModelGoldenTest : public testing::Test {
