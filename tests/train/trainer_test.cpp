@@ -282,36 +282,6 @@ TEST_F(TrainerGoldenTest, PicturesTrainTheProjectorAndTheTower) {
   EXPECT_THAT(error_of("texts"), HasSubstr("no pictures to train it on"));
 }
 
-TEST_F(TrainerGoldenTest, HeldOutPairsAreEvaluated) {
-  files_.eval_data = files_.data;
-  options_.eval_every = 4;
-  const auto metrics = RunFolder(train("run")).metrics();
-  EXPECT_FALSE(metrics[0].contains("eval_loss"));
-  for (const size_t step : {4, 8, 10}) {
-    EXPECT_GT(metrics[step - 1]["eval_loss"].get<double>(), 0);
-    EXPECT_LE(metrics[step - 1]["eval_recall_at_1"].get<double>(), 1);
-  }
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/loss.svg"));
-}
-
-TEST_F(TrainerGoldenTest, OnlyTheFirstRowsAreEvaluatedWhereThatIsAsked) {
-  files_.eval_data = files_.data;
-  options_.max_steps = 1;
-  const auto first_loss = [&](const std::string& name) {
-    return RunFolder(train(name)).metrics()[0]["eval_loss"].get<double>();
-  };
-  const double all = first_loss("all");
-  options_.eval_rows = 2;
-  EXPECT_NE(first_loss("two"), all);
-  const std::string text = read_file(files_.data);
-  size_t end = 0;  // of the header and two rows
-  for (int line = 0; line < 3; ++line) end = text.find('\n', end) + 1;
-  write_file(folder_ / "two.csv", text.substr(0, end));
-  files_.eval_data = folder_ / "two.csv";
-  options_.eval_rows = 0;
-  EXPECT_EQ(first_loss("file_of_two"), RunFolder(folder_ / "two").metrics()[0]["eval_loss"]);
-}
-
 TEST_F(TrainerGoldenTest, SizesThatCannotBeTrainedOnAreRefused) {
   options_.batch_size = 41;
   EXPECT_THAT(error_of("a"), HasSubstr("'batch_size' is 41, but"));
