@@ -10,6 +10,7 @@
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/trained_parameters.h"
+#include "e5v/train/whole_batch.h"
 
 namespace e5v {
 namespace {
@@ -55,6 +56,12 @@ bool is_trained(const std::string& name, const TrainOptions& options) {
     return trains("vision_tower");
   }
   return name == "logit_scale";
+}
+
+/// The share of rows of `scores` [B, B] whose highest score is on the diagonal.
+double share_right(const at::Tensor& scores) {
+  const at::Tensor own = at::arange(scores.size(0), at::kLong);
+  return (scores.argmax(1) == own).to(at::kDouble).mean().item<double>();
 }
 
 std::unique_ptr<Clip> load_for_training(const std::filesystem::path& model_dir,
@@ -117,21 +124,21 @@ int64_t ClipObjective::num_weight_bytes() const {
 std::vector<ClipObjective::MicroBatch> ClipObjective::make_batches(
     const TripletFile& file, const std::vector<uint32_t>& rows) const {
   std::vector<MicroBatch> batches;
-  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), group_);
   const int64_t max_length = model_->config().text.max_position_embeddings;
-  for (int64_t i = begin; i < end; ++i) {
-    if ((i - begin) % options_.micro_batch_size == 0) batches.emplace_back();
-    const uint32_t row = rows[static_cast<size_t>(i)];
-    const auto [anchor, positive, negatives] = file.row(row);
-    const bool picture_first = is_picture(anchor);
-    try {
-      batches.back().input_ids.push_back(
-          clip_input_ids(tokenizer_, (picture_first ? positive : anchor).text, max_length));
-      batches.back().pictures.push_back(
-          image_processor_.tiles(load_image((picture_first ? anchor : positive).image)));
-    } catch (const InputError& error) {
-      throw InputError(
-          fmt::format("{}: line {}: {}", file.path().native(), file.line_of(row), error.what()));
+  for (const std::vector<uint32_t>& some : micro_batches(rows, options_.micro_batch_size, group_)) {
+    MicroBatch& batch = batches.emplace_back();
+    for (const uint32_t row : some) {
+      const auto [anchor, positive, negatives] = file.row(row);
+      const bool picture_first = is_picture(anchor);
+      try {
+        batch.input_ids.push_back(
+            clip_input_ids(tokenizer_, (picture_first ? positive : anchor).text, max_length));
+        batch.pictures.push_back(
+            image_processor_.tiles(load_image((picture_first ? anchor : positive).image)));
+      } catch (const InputError& error) {
+        throw InputError(
+            fmt::format("{}: line {}: {}", file.path().native(), file.line_of(row), error.what()));
+      }
     }
   }
   return batches;
@@ -169,51 +176,34 @@ ObjectiveResult ClipObjective::add_gradients(const std::vector<uint32_t>& rows, 
   at::Tensor& scale_gradient = logit_scale_.mutable_grad();
   if (scale_gradient.defined()) scale_gradient.div_(group_.size());
 
-  ObjectiveResult step{.loss = result.loss, .num_tokens = 0, .bad_rows = {}};
+  ObjectiveResult step{
+      .loss = result.loss, .num_tokens = 0, .bad_rows = rows_not_finite(result.embeddings, rows)};
   for (const MicroBatch& batch : batches) {
     step.num_tokens += static_cast<int64_t>(batch.pictures.size()) * tokens_of_picture();
     for (const auto& ids : batch.input_ids) step.num_tokens += static_cast<int64_t>(ids.size());
-  }
-  const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);
-  for (int64_t i = 0; i < bad.size(0); ++i) {
-    step.bad_rows.push_back(rows[static_cast<size_t>(bad[i].item<int64_t>())]);
   }
   return step;
 }
 
 Json ClipObjective::evaluate() {
   if (!eval_data_) return Json::object();
-  const at::NoGradGuard no_grad;
-  auto size = static_cast<int64_t>(eval_data_->size());
-  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
-  const int64_t batch_size = std::min(options_.batch_size, size), num_batches = size / batch_size;
   const int64_t P = model_->config().projection_dim;
-  const at::Tensor own = at::arange(batch_size, at::kLong);
-  double loss = 0, image_recall = 0, text_recall = 0;
-  for (int64_t b = 0; b < num_batches; ++b) {
-    std::vector<uint32_t> rows;
-    for (int64_t i = 0; i < batch_size; ++i) {
-      rows.push_back(static_cast<uint32_t>(b * batch_size + i));
-    }
-    std::vector<at::Tensor> features;
-    for (const MicroBatch& batch : make_batches(*eval_data_, rows)) {
-      features.push_back(encode(batch));
-    }
-    const at::Tensor all = group_.gather_rows(at::cat(features));
-    const at::Tensor images = normalized(all.slice(1, 0, P)), texts = normalized(all.slice(1, P));
-    const at::Tensor cosines = at::matmul(images, texts.t());
-    const auto share_right = [&](const at::Tensor& scores) {
-      return (scores.argmax(1) == own).to(at::kDouble).mean().item<double>();
-    };
-    const auto n = static_cast<double>(num_batches);
-    loss += clip_loss(images, texts, logit_scale_).item<double>() / n;
-    text_recall += share_right(cosines) / n;
-    image_recall += share_right(cosines.t()) / n;
-  }
-  return {{"eval_loss", loss},
-          {"eval_image_recall_at_1", image_recall},
-          {"eval_text_recall_at_1", text_recall},
-          {"eval_temperature", std::exp(-logit_scale_.item<double>())}};
+  Json figures = mean_over_batches(
+      static_cast<int64_t>(eval_data_->size()), options_, [&](const std::vector<uint32_t>& rows) {
+        std::vector<at::Tensor> features;
+        for (const MicroBatch& batch : make_batches(*eval_data_, rows)) {
+          features.push_back(encode(batch));
+        }
+        const at::Tensor all = group_.gather_rows(at::cat(features));
+        const at::Tensor images = normalized(all.slice(1, 0, P));
+        const at::Tensor texts = normalized(all.slice(1, P));
+        const at::Tensor cosines = at::matmul(images, texts.t());
+        return Json{{"eval_loss", clip_loss(images, texts, logit_scale_).item<double>()},
+                    {"eval_image_recall_at_1", share_right(cosines.t())},
+                    {"eval_text_recall_at_1", share_right(cosines)}};
+      });
+  figures["eval_temperature"] = std::exp(-logit_scale_.item<double>());
+  return figures;
 }
 
 void ClipObjective::add_costs(int64_t num_rows, TrainingCost& cost,

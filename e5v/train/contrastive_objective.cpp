@@ -6,6 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/grad_cache.h"
+#include "e5v/train/whole_batch.h"
 
 namespace e5v {
 namespace {
@@ -70,20 +71,20 @@ void ContrastiveObjective::check_batch_size() const {
 ContrastiveObjective::StepBatch ContrastiveObjective::make_batch(
     const TripletFile& file, const std::vector<uint32_t>& rows) const {
   StepBatch batch;
-  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), group_);
   std::vector<int64_t> kinds;
-  for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
-    const int64_t stop = std::min(at + options_.micro_batch_size, end);
-    const std::vector<uint32_t> indices(rows.begin() + at, rows.begin() + stop);
-    TrainingRows micro_batch = prepare_rows(file, indices, prompt_);
-    const auto add = [&](Kind kind, int64_t row) {
-      kinds.push_back(static_cast<int64_t>(kind));
-      kinds.push_back(at + row);
-    };
-    for (int64_t i = at; i < stop; ++i) add(Kind::kAnchor, i - at);
-    for (int64_t i = at; i < stop; ++i) add(Kind::kPositive, i - at);
-    for (const int64_t row : micro_batch.negative_rows) add(Kind::kNegative, row);
+  const auto add = [&](Kind kind, int64_t row) {
+    kinds.push_back(static_cast<int64_t>(kind));
+    kinds.push_back(row);
+  };
+  int64_t begin = rank_share(static_cast<int64_t>(rows.size()), group_).begin;
+  for (const std::vector<uint32_t>& some : micro_batches(rows, options_.micro_batch_size, group_)) {
+    const int64_t end = begin + static_cast<int64_t>(some.size());
+    TrainingRows micro_batch = prepare_rows(file, some, prompt_);
+    for (int64_t row = begin; row < end; ++row) add(Kind::kAnchor, row);
+    for (int64_t row = begin; row < end; ++row) add(Kind::kPositive, row);
+    for (const int64_t row : micro_batch.negative_rows) add(Kind::kNegative, begin + row);
     batch.micro_batches.push_back(std::move(micro_batch));
+    begin = end;
   }
   batch.kinds = at::tensor(kinds, at::kLong).view({-1, 2});
   return batch;
@@ -105,50 +106,29 @@ ObjectiveResult ContrastiveObjective::add_gradients(const std::vector<uint32_t>&
   };
   const BatchResult result =
       accumulate_gradients(static_cast<int64_t>(batch.micro_batches.size()), encode, loss, group_);
-  ObjectiveResult step_result{
-      .loss = result.loss, .num_tokens = batch.num_tokens(), .bad_rows = {}};
-  const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);
-  for (int64_t i = 0; i < bad.size(0); ++i) {
-    const auto row = kinds[bad[i].item<int64_t>()][1].item<int64_t>();
-    step_result.bad_rows.push_back(rows[static_cast<size_t>(row)]);
-  }
-  return step_result;
+  return {.loss = result.loss,
+          .num_tokens = batch.num_tokens(),
+          .bad_rows = rows_not_finite(result.embeddings, rows, kinds.select(1, 1))};
 }
 
 Json ContrastiveObjective::evaluate() {
   if (!eval_data_) return Json::object();
-  // Means over the whole batches of the held-out file's first `eval_rows` rows (over all of these,
-  // if they are fewer than a batch).
-  const at::NoGradGuard no_grad;
-  auto size = static_cast<int64_t>(eval_data_->size());
-  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
-  const int64_t batch_size = std::min(options_.batch_size, size);
-  const int64_t num_batches = size / batch_size;
-  EmbeddingMetrics mean;
-  for (int64_t b = 0; b < num_batches; ++b) {
-    std::vector<uint32_t> rows;
-    for (int64_t i = 0; i < batch_size; ++i) {
-      rows.push_back(static_cast<uint32_t>(b * batch_size + i));
-    }
-    const StepBatch batch = make_batch(*eval_data_, rows);
-    std::vector<at::Tensor> embeddings;
-    for (const TrainingRows& micro_batch : batch.micro_batches) {
-      embeddings.push_back(model_.encode(pack_rows(micro_batch, preparer_), nullptr));
-    }
-    const SplitEmbeddings parts =
-        split(group_.gather_rows(at::cat(embeddings)), group_.gather_rows(batch.kinds));
-    const EmbeddingMetrics one = evaluate_embeddings(
-        parts.anchors, parts.positives, parts.negatives, parts.negative_rows, options_.loss);
-    const auto n = static_cast<double>(num_batches);
-    mean.loss += one.loss / n;
-    mean.alignment += one.alignment / n;
-    mean.uniformity += one.uniformity / n;
-    mean.recall_at_1 += one.recall_at_1 / n;
-  }
-  return {{"eval_loss", mean.loss},
-          {"eval_alignment", mean.alignment},
-          {"eval_uniformity", mean.uniformity},
-          {"eval_recall_at_1", mean.recall_at_1}};
+  return mean_over_batches(
+      static_cast<int64_t>(eval_data_->size()), options_, [&](const std::vector<uint32_t>& rows) {
+        const StepBatch batch = make_batch(*eval_data_, rows);
+        std::vector<at::Tensor> embeddings;
+        for (const TrainingRows& micro_batch : batch.micro_batches) {
+          embeddings.push_back(model_.encode(pack_rows(micro_batch, preparer_), nullptr));
+        }
+        const SplitEmbeddings parts =
+            split(group_.gather_rows(at::cat(embeddings)), group_.gather_rows(batch.kinds));
+        const EmbeddingMetrics metrics = evaluate_embeddings(
+            parts.anchors, parts.positives, parts.negatives, parts.negative_rows, options_.loss);
+        return Json{{"eval_loss", metrics.loss},
+                    {"eval_alignment", metrics.alignment},
+                    {"eval_uniformity", metrics.uniformity},
+                    {"eval_recall_at_1", metrics.recall_at_1}};
+      });
 }
 
 void ContrastiveObjective::add_costs(int64_t num_rows, TrainingCost& cost,

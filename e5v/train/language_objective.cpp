@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "e5v/base/error.h"
+#include "e5v/train/whole_batch.h"
 
 namespace e5v {
 namespace {
@@ -170,11 +171,8 @@ LanguageObjective::LanguageObjective(const TrainFiles& files, const TrainOptions
 std::vector<LanguageBatch> LanguageObjective::make_batches(
     const ConversationFile& file, const std::vector<uint32_t>& rows) const {
   std::vector<LanguageBatch> batches;
-  const auto [begin, end] = rank_share(static_cast<int64_t>(rows.size()), group_);
-  for (int64_t at = begin; at < end; at += options_.micro_batch_size) {
-    const int64_t stop = std::min(at + options_.micro_batch_size, end);
-    batches.push_back(prepare_conversations(file, {rows.begin() + at, rows.begin() + stop},
-                                            preparer_, chat_, options_.average_over));
+  for (const std::vector<uint32_t>& some : micro_batches(rows, options_.micro_batch_size, group_)) {
+    batches.push_back(prepare_conversations(file, some, preparer_, chat_, options_.average_over));
   }
   return batches;
 }
@@ -206,13 +204,10 @@ ObjectiveResult LanguageObjective::add_gradients(const std::vector<uint32_t>& ro
 Json LanguageObjective::evaluate() {
   if (!eval_data_) return Json::object();
   const at::NoGradGuard no_grad;
-  auto size = static_cast<int64_t>(eval_data_->size());
-  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
-  std::vector<uint32_t> rows(static_cast<size_t>(size));
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<uint32_t>(i);
   double loss = 0, weight = 0;
   int64_t num_answers = 0, num_right = 0;
-  for (const LanguageBatch& batch : make_batches(*eval_data_, rows)) {
+  for (const LanguageBatch& batch : make_batches(
+           *eval_data_, rows_to_evaluate(static_cast<int64_t>(eval_data_->size()), options_))) {
     const at::Tensor scores = logits(batch);
     loss += weighted_loss(scores, batch).item<double>();
     weight += sum_of(batch.weights);

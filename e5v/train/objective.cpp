@@ -7,10 +7,6 @@
 
 namespace e5v {
 
-RankShare rank_share(int64_t num_rows, const ProcessGroup& group) {
-  return {num_rows * group.rank() / group.size(), num_rows * (group.rank() + 1) / group.size()};
-}
-
 std::unique_ptr<Objective> make_objective(
     const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
     const std::function<void(const std::string&)>& on_warning) {

@@ -62,12 +62,6 @@ class Objective {
   virtual void write_result(const std::filesystem::path& folder) const = 0;
 };
 
-/// The rows of a batch that are this rank's: [begin, end).
-struct RankShare {
-  int64_t begin, end;
-};
-RankShare rank_share(int64_t num_rows, const ProcessGroup& group);
-
 /// Opens an objective; the Trainer calls it once.
 using ObjectiveFactory = std::function<std::unique_ptr<Objective>(
     ProcessGroup& group, const std::function<void(const std::string&)>& on_warning)>;

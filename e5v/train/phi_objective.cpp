@@ -12,6 +12,7 @@
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/trained_parameters.h"
+#include "e5v/train/whole_batch.h"
 
 namespace e5v {
 namespace {
@@ -254,35 +255,26 @@ ObjectiveResult PhiObjective::add_gradients(const std::vector<uint32_t>& rows, i
   ProcessGroup alone;
   const BatchResult result = accumulate_gradients((B + M - 1) / M, encode, loss, alone);
   step_result.loss = result.loss;
-  const at::Tensor bad = at::nonzero(~at::isfinite(result.embeddings).all(1)).squeeze(1);
-  for (int64_t i = 0; i < bad.size(0); ++i) {
-    step_result.bad_rows.push_back(rows[static_cast<size_t>(bad[i].item<int64_t>())]);
-  }
+  step_result.bad_rows = rows_not_finite(result.embeddings, rows);
   return step_result;
 }
 
 Json PhiObjective::evaluate() {
   if (!eval_pictures_) return Json::object();
-  const at::NoGradGuard no_grad;
-  int64_t size = eval_pictures_->features.size(0);
-  if (options_.eval_rows > 0) size = std::min(size, options_.eval_rows);
-  const int64_t batch_size = std::min(options_.batch_size, size), num_batches = size / batch_size;
-  double loss = 0, recall = 0, cosine = 0;
-  for (int64_t b = 0; b < num_batches; ++b) {
-    const at::Tensor images =
-        eval_pictures_->features.slice(0, b * batch_size, (b + 1) * batch_size);
-    ClipTextBatch batch = ClipTextBatch::of(
-        std::vector<std::vector<int64_t>>(static_cast<size_t>(batch_size), template_ids_));
+  const at::Tensor& features = eval_pictures_->features;
+  return mean_over_batches(features.size(0), options_, [&](const std::vector<uint32_t>& rows) {
+    const at::Tensor images = features.slice(0, rows.front(), rows.back() + 1);
+    ClipTextBatch batch =
+        ClipTextBatch::of(std::vector<std::vector<int64_t>>(rows.size(), template_ids_));
     batch.pseudo_words = pseudo_words(images, {});
     const at::Tensor texts = clip_->encode_text(batch);
     const at::Tensor cosines = at::matmul(normalized(texts), normalized(images).t());
-    const at::Tensor own = at::arange(batch_size, at::kLong);
-    const auto n = static_cast<double>(num_batches);
-    loss += clip_loss(images, texts, logit_scale()).item<double>() / n;
-    recall += (cosines.argmax(1) == own).to(at::kDouble).mean().item<double>() / n;
-    cosine += cosines.diagonal().mean().item<double>() / n;
-  }
-  return {{"eval_loss", loss}, {"eval_recall_at_1", recall}, {"eval_cosine", cosine}};
+    const at::Tensor own = at::arange(cosines.size(0), at::kLong);
+    return Json{
+        {"eval_loss", clip_loss(images, texts, logit_scale()).item<double>()},
+        {"eval_recall_at_1", (cosines.argmax(1) == own).to(at::kDouble).mean().item<double>()},
+        {"eval_cosine", cosines.diagonal().mean().item<double>()}};
+  });
 }
 
 void PhiObjective::add_costs(int64_t, TrainingCost& cost, std::optional<TrainingCost>&) const {
