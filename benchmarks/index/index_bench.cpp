@@ -17,7 +17,7 @@
 #include <numeric>
 
 #include "e5v/base/random.h"
-#include "e5v/index/ann_index.h"
+#include "e5v/index/faiss_index.h"
 #include "e5v/index/flat_search.h"
 
 namespace e5v {
@@ -112,17 +112,18 @@ BENCHMARK(ReadInt8)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->Use
 void Hnsw(benchmark::State& state) {
   constexpr int64_t kSize = 256;
   const Vectors& vectors = vectors_of(kSize);
-  static const AnnIndex index = AnnIndex::build(IndexKind::kHnsw, kSize, vectors.rows, nullptr);
+  static const IndexOptions options{.kind = IndexKind::kHnswSq8};
+  static const FaissIndex index = FaissIndex::build(options, kSize, vectors.rows, nullptr);
   int64_t query = 0;
   for (auto _ : state) {
     const std::span<const float> values(vectors.queries.data() + query++ % kQueries * kSize, kSize);
-    benchmark::DoNotOptimize(index.search(values, 90));
+    benchmark::DoNotOptimize(index.search(values, 90, options));
   }
   int64_t found = 0;
   for (int64_t q = 0; q < kQueries; ++q) {
     const std::span<const float> values(vectors.queries.data() + q * kSize, kSize);
     const FlatRows rows{.data = vectors.rows.data(), .dimensions = kSize, .ids = vectors.ids};
-    const auto candidates = index.search(values, 90);
+    const auto candidates = index.search(values, 90, options);
     for (const ScoredRow& best : flat_search(rows, values, 10)) {
       found += std::count(candidates.begin(), candidates.end(), best.row);
     }

@@ -28,6 +28,18 @@ std::string megabytes(uint64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
+std::string shown_index(const IndexOptions& options) {
+  std::string shown = to_string(options.kind);
+  if (options.kind == IndexKind::kHnswSq8) {
+    shown += fmt::format(", M {}, efConstruction {}, efSearch {}", options.M,
+                         options.efConstruction, options.efSearch);
+  }
+  if (options.kind == IndexKind::kIvfPq && options.nprobe > 0) {
+    shown += fmt::format(", nprobe {}", options.nprobe);
+  }
+  return shown;
+}
+
 void CollectionsCommand::info(const CommandContext& context) const {
   Collection open(collection);
   const CollectionInfo info = open.info();
@@ -39,7 +51,8 @@ void CollectionsCommand::info(const CommandContext& context) const {
     }
     context.print_json({{"items", info.num_items},
                         {"dimensions", info.settings.dimensions},
-                        {"index", to_string(info.settings.index)},
+                        {"index", to_string(info.settings.index.kind)},
+                        {"index_parameters", info.settings.index.parameters()},
                         {"indexed", info.num_indexed},
                         {"unused", info.num_unused},
                         {"bytes", info.disk_bytes},
@@ -51,7 +64,7 @@ void CollectionsCommand::info(const CommandContext& context) const {
   context.print(fmt::format("items       {}", info.num_items));
   context.print(fmt::format("vectors     {} dimensions, {} unused", info.settings.dimensions,
                             info.num_unused));
-  context.print(fmt::format("index       {}{}", to_string(info.settings.index),
+  context.print(fmt::format("index       {}{}", shown_index(info.settings.index),
                             info.num_indexed > 0
                                 ? fmt::format(", {} vectors in it", info.num_indexed)
                                 : ", every vector is compared"));

@@ -21,7 +21,9 @@ struct IndexCommand {
   std::filesystem::path collection;
   std::filesystem::path captions;
   std::vector<std::string> excludes;
-  std::string index = "auto";
+  std::string kind = "auto";
+  /// Where they are not given: as the collection has them.
+  std::optional<int64_t> hnsw_m, hnsw_ef_construction, hnsw_ef_search, ivf_nprobe;
   int64_t jobs = 0;
   bool watch = false;
   int64_t watch_s = 10;
@@ -29,6 +31,7 @@ struct IndexCommand {
   void run(const CommandContext& context) const;
 
  private:
+  IndexOptions index_options(IndexOptions current) const;
   void update(Collection& open, const UpdateOptions& updating, const EmbedPictures& embed,
               bool is_first, const CommandContext& context) const;
   void report(const UpdateReport& report, int64_t num_items, const CommandContext& context) const;
@@ -89,8 +92,29 @@ void IndexCommand::update(Collection& open, const UpdateOptions& updating,
   if (is_first || result.changed()) report(result, open.info().num_items, context);
 }
 
+/// `current` with what the command line says.
+IndexOptions IndexCommand::index_options(IndexOptions current) const {
+  const IndexKind wanted = find_index_kind(kind);
+  if (wanted != IndexKind::kAuto) current.kind = wanted;
+  const auto set = [&](const char* flag, const std::optional<int64_t>& value, IndexKind user,
+                       int64_t& parameter) {
+    if (!value) return;
+    if (current.kind != IndexKind::kAuto && current.kind != user) {
+      throw ConfigError(fmt::format("--{} is for the index {}, this one is {}", flag,
+                                    to_string(user), to_string(current.kind)));
+    }
+    parameter = *value;
+  };
+  set("hnsw-m", hnsw_m, IndexKind::kHnswSq8, current.M);
+  set("hnsw-ef-construction", hnsw_ef_construction, IndexKind::kHnswSq8, current.efConstruction);
+  set("hnsw-ef-search", hnsw_ef_search, IndexKind::kHnswSq8, current.efSearch);
+  set("ivf-nprobe", ivf_nprobe, IndexKind::kIvfPq, current.nprobe);
+  current.validate();
+  return current;
+}
+
 void IndexCommand::run(const CommandContext& context) const {
-  const IndexKind kind = find_index_kind(index);
+  const IndexOptions of_new = index_options({});
   if (jobs < 0) throw ConfigError(fmt::format("'jobs' is {}, expected 0 or more", jobs));
   if (watch_s < 1)
     throw ConfigError(fmt::format("'watch-every' is {}, expected 1 or more", watch_s));
@@ -108,13 +132,16 @@ void IndexCommand::run(const CommandContext& context) const {
     flags.choose_model();
     flags.options.validate();
     const CollectionLock lock(collection);
-    Collection::create(collection, collection_settings(flags.options, kind));
+    Collection::create(collection, collection_settings(flags.options, of_new));
   }
   Collection open(collection);
   if (!is_new) {
     flags.options = with_collection(flags.options, open.settings());
     require_same_vectors(flags.options, open.settings(), collection.native());
-    if (kind != IndexKind::kAuto) open.choose_index(kind);
+    const IndexOptions current = open.info().settings.index;
+    if (const IndexOptions chosen = index_options(current); chosen != current) {
+      open.choose_index(chosen);
+    }
   }
   updating.decode = flags.options.prepare.decode;
 
@@ -154,8 +181,15 @@ void register_index(CLI::App& app, CommandContext& context) {
                "File with captions and other facts about the pictures");
   registry.add("exclude", index->excludes,
                "Names, or paths below a folder, to pass over (*, ? and [] are patterns)");
-  registry.add("kind", index->index,
-               "auto, flat (exact), hnsw (fast, approximate) or ivfpq (small, approximate)");
+  registry.add("kind", index->kind,
+               "auto, flat (exact), hnsw-sq8 (fast, approximate) or ivfpq (small, approximate)");
+  command->add_option("--hnsw-m", index->hnsw_m, "Links of a vector in the graph: Faiss's M; 32");
+  command->add_option("--hnsw-ef-construction", index->hnsw_ef_construction,
+                      "Candidates for links: efConstruction; 200");
+  command->add_option("--hnsw-ef-search", index->hnsw_ef_search,
+                      "Candidates that a search keeps: efSearch; 256");
+  command->add_option("--ivf-nprobe", index->ivf_nprobe,
+                      "Clusters that a search looks into: nprobe; 0 = a twentieth");
   registry.add("jobs", index->jobs, "Threads that read and decode pictures; 0 = the usable cores");
   registry.add("watch", index->watch, "Go on, looking for changes until stopped");
   registry.add("watch-every", index->watch_s, "Seconds between two looks");

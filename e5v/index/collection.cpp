@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kLockName = "lock";
+
 constexpr int64_t kFormatVersion = 1;
 constexpr int64_t kApplicationId = 0x65357663;  // "e5vc"
 
@@ -124,6 +125,7 @@ void Collection::create(const fs::path& folder, const CollectionSettings& settin
   if (dimensions < 1) {
     throw ConfigError(fmt::format("a collection of {} dimensions cannot be", dimensions));
   }
+  settings.index.validate();
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw FileError(folder.native(), "cannot create", error.message());
@@ -153,7 +155,7 @@ void Collection::create(const fs::path& folder, const CollectionSettings& settin
     set_meta(database, "embedder", json_text(settings.embedder));
     set_meta(database, "generation", std::string("1"));
     set_meta(database, "next_slot", std::string("0"));
-    set_meta(database, "index", std::string(to_string(settings.index)));
+    set_index_options(database, settings.index);
     transaction.commit();
   }
   fs::rename(new_path, database_path, error);
@@ -199,11 +201,8 @@ CollectionInfo Collection::info() {
   info.num_items = impl_->database.find_integer("SELECT count(*) FROM items").value_or(0);
   info.num_skipped = impl_->database.find_integer("SELECT count(*) FROM skipped").value_or(0);
   info.settings = impl_->settings;
-  const SqlValue index = meta_value(impl_->database, "index");
-  if (const auto* name = std::get_if<std::string>(&index)) {
-    info.settings.index = find_index_kind(*name);
-  }
-  if (const auto ann = AnnRecord::read(impl_->database)) info.num_indexed = ann->num_rows;
+  info.settings.index = impl_->index_options();
+  if (const auto record = IndexRecord::read(impl_->database)) info.num_indexed = record->num_rows;
   info.num_unused = impl_->next_slot() - info.num_items;
   for (const fs::directory_entry& entry : fs::directory_iterator(impl_->folder)) {
     std::error_code gone;

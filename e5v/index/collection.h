@@ -13,7 +13,6 @@
 
 #include "e5v/base/json.h"
 #include "e5v/base/progress.h"
-#include "e5v/index/ann_index.h"  // IndexKind
 #include "e5v/index/search_target.h"
 
 namespace e5v {
@@ -98,7 +97,8 @@ class Collection : public SearchTarget {
 
   /// Brings the approximate index up to date, where the chosen kind has one.
   void update_index(const ProgressCallback& on_progress = nullptr);
-  void choose_index(IndexKind index);
+  /// What searches and `update_index` go by from now on. Throws ConfigError.
+  void choose_index(const IndexOptions& options);
 
   /// Rewrites the vectors without those of removed items.
   void compact(const ProgressCallback& on_progress = nullptr);

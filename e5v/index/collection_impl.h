@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "e5v/index/collection.h"
+#include "e5v/index/faiss_index.h"
 #include "e5v/index/flat_search.h"
 #include "e5v/index/sqlite.h"
 #include "e5v/index/vector_file.h"
@@ -32,18 +33,19 @@ void sync_folder(const std::filesystem::path& folder);
 /// A value of the table `meta`; null where it is not there.
 SqlValue meta_value(const SqliteDatabase& database, const char* key);
 void set_meta(const SqliteDatabase& database, const char* key, const SqlValue& value);
+void set_index_options(const SqliteDatabase& database, const IndexOptions& options);
 /// Throws InputError that names `what`.
 void check_unit_length(std::span<const float> vector, int64_t dimensions, std::string_view what);
 
 /// What the database says of the approximate index: which file, over which vectors.
-struct AnnRecord {
+struct IndexRecord {
   std::string file;
-  IndexKind kind = IndexKind::kFlat;
+  IndexOptions built;  // those that building depends on
   int64_t generation = 0;
   int64_t num_rows = 0;
   uint64_t checksum = 0;
 
-  static std::optional<AnnRecord> read(const SqliteDatabase& database);
+  static std::optional<IndexRecord> read(const SqliteDatabase& database);
   std::string text() const;
 };
 
@@ -54,8 +56,10 @@ struct Snapshot {
   std::vector<int64_t> ids;  // of each row; -1: of no item
   int64_t num_items = 0;
   std::shared_ptr<const QuantizedVectors> quantized;
-  std::shared_ptr<const AnnIndex> ann;
-  std::string ann_problem;
+  std::shared_ptr<const FaissIndex> index;
+  std::string index_file;  // that `index` was read from
+  std::string index_problem;
+  IndexOptions index_options;
 
   FlatRows flat_rows() const {
     return {.data = vectors->data(),
@@ -87,10 +91,11 @@ struct Collection::Impl {
 
   std::shared_ptr<const Snapshot> current();
   std::shared_ptr<const Snapshot> read_snapshot();
-  void load_ann(Snapshot& fresh) const;
+  IndexOptions index_options() const;
+  void load_index(Snapshot& fresh) const;
   void extend_quantized(Snapshot& fresh) const;
   void add(const NewItem& added, int64_t slot);
-  void remove_strays(int64_t generation, const std::string& ann_file) const;
+  void remove_strays(int64_t generation, const std::string& index_file) const;
   std::vector<float> read_vector(int64_t slot) const;
   std::vector<int64_t> rows_where(const std::string& where) const;
   std::vector<SearchHit> hits_of(const std::vector<ScoredRow>& rows) const;

@@ -53,18 +53,19 @@ std::shared_ptr<const Snapshot> Collection::Impl::read_snapshot() {
       fresh->ids[static_cast<size_t>(slot)] = statement.integer(1);
       ++fresh->num_items;
     }
-    load_ann(*fresh);
+    load_index(*fresh);
   }
   if (quantize) extend_quantized(*fresh);
   return fresh;
 }
 
-void Collection::Impl::load_ann(Snapshot& fresh) const {
-  const auto record = AnnRecord::read(database);
+void Collection::Impl::load_index(Snapshot& fresh) const {
+  fresh.index_options = index_options();
+  const auto record = IndexRecord::read(database);
   if (!record || record->generation != fresh.generation) return;
-  if (snapshot && snapshot->ann && snapshot->generation == fresh.generation &&
-      snapshot->ann->num_rows() == record->num_rows) {
-    fresh.ann = snapshot->ann;
+  fresh.index_file = record->file;
+  if (snapshot && snapshot->index && snapshot->index_file == record->file) {
+    fresh.index = snapshot->index;
     return;
   }
   const fs::path name = record->file;
@@ -72,11 +73,11 @@ void Collection::Impl::load_ann(Snapshot& fresh) const {
     throw FormatError((folder / kDatabaseName).native(), "the index is outside the collection");
   }
   try {
-    fresh.ann =
-        std::make_shared<AnnIndex>(AnnIndex::load(folder / name, record->checksum, dimensions));
+    fresh.index =
+        std::make_shared<FaissIndex>(FaissIndex::load(folder / name, record->checksum, dimensions));
   } catch (const Error& error) {
     // The index is only a short cut: without it every vector is compared.
-    fresh.ann_problem = error.what();
+    fresh.index_problem = error.what();
   }
 }
 
@@ -147,12 +148,12 @@ std::vector<ScoredRow> score_rows(const Snapshot& snapshot, const std::vector<in
 }
 
 std::vector<ScoredRow> search_approximately(const Snapshot& snapshot, const SearchQuery& query) {
-  const int64_t num_indexed = snapshot.ann->num_rows();
+  const int64_t num_indexed = snapshot.index->num_rows();
   const auto num_rows = static_cast<int64_t>(snapshot.ids.size());
   const int64_t wanted = std::min(query.k, snapshot.num_items);
   // More than asked for: the exact scores below choose among them, and some may be of no item.
   for (int64_t count = 4 * wanted + 50;; count *= 4) {
-    std::vector<int64_t> rows = snapshot.ann->search(query.vector, count);
+    std::vector<int64_t> rows = snapshot.index->search(query.vector, count, snapshot.index_options);
     // Vectors that came after the index was built.
     for (int64_t row = num_indexed; row < num_rows; ++row) rows.push_back(row);
     SearchQuery all = query;
@@ -171,7 +172,7 @@ std::vector<ScoredRow> search_approximately(const Snapshot& snapshot, const Sear
 
 std::vector<ScoredRow> search_rows(const Snapshot& snapshot, const SearchQuery& query,
                                    const std::optional<std::vector<int64_t>>& allowed) {
-  if (!allowed && snapshot.ann) return search_approximately(snapshot, query);
+  if (!allowed && snapshot.index) return search_approximately(snapshot, query);
   if (!allowed) return flat_search(snapshot.flat_rows(), query.vector, query.k, query.min_score);
   // Scoring a row at a time in double precision costs some five times the scan.
   if (allowed->size() < snapshot.ids.size() / 5) return score_rows(snapshot, *allowed, query);

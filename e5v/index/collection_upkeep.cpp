@@ -9,74 +9,116 @@ namespace e5v {
 
 namespace fs = std::filesystem;
 
-std::optional<AnnRecord> AnnRecord::read(const SqliteDatabase& database) {
+namespace {
+
+/// Another name wherever the content is another, so that a file in use is never written over.
+std::string index_file_name(const IndexOptions& options, int64_t generation, int64_t num_rows) {
+  const std::string kind = options.kind == IndexKind::kHnswSq8
+                               ? fmt::format("hnsw{}-{}", options.M, options.efConstruction)
+                               : to_string(options.kind);
+  return fmt::format("index-{}-{}-{}.faiss", generation, num_rows, kind);
+}
+
+}  // namespace
+
+std::optional<IndexRecord> IndexRecord::read(const SqliteDatabase& database) {
   const SqlValue value = meta_value(database, "ann");
   const auto* text = std::get_if<std::string>(&value);
   if (text == nullptr) return std::nullopt;
   const Json json = parse_json(*text, kDatabaseName);
-  return AnnRecord{.file = require_field<std::string>(json, "file"),
-                   .kind = find_index_kind(require_field<std::string>(json, "kind")),
-                   .generation = require_field<int64_t>(json, "generation"),
-                   .num_rows = require_field<int64_t>(json, "num_rows"),
-                   .checksum = require_field<uint64_t>(json, "checksum")};
+  IndexRecord record{.file = require_field<std::string>(json, "file"),
+                     .generation = require_field<int64_t>(json, "generation"),
+                     .num_rows = require_field<int64_t>(json, "num_rows"),
+                     .checksum = require_field<uint64_t>(json, "checksum")};
+  record.built.kind = find_index_kind(require_field<std::string>(json, "kind"));
+  record.built.read_parameters(json);
+  return record;
 }
 
-std::string AnnRecord::text() const {
-  return Json({{"file", file},
-               {"kind", to_string(kind)},
-               {"generation", generation},
-               {"num_rows", num_rows},
-               {"checksum", checksum}})
-      .dump();
+std::string IndexRecord::text() const {
+  Json json{{"file", file},
+            {"kind", to_string(built.kind)},
+            {"generation", generation},
+            {"num_rows", num_rows},
+            {"checksum", checksum}};
+  json.update(built.parameters());
+  return json.dump();
 }
 
-void Collection::choose_index(IndexKind index) {
+IndexOptions Collection::Impl::index_options() const {
+  const std::string source = (folder / kDatabaseName).native();
+  IndexOptions options;
+  const SqlValue kind = meta_value(database, "index");
+  const SqlValue parameters = meta_value(database, "index_parameters");
+  try {
+    if (const auto* name = std::get_if<std::string>(&kind)) options.kind = find_index_kind(*name);
+    // Collections of earlier versions have none.
+    if (const auto* text = std::get_if<std::string>(&parameters)) {
+      options.read_parameters(parse_json(*text, source));
+    }
+  } catch (const ConfigError& error) {
+    throw FormatError(source, error.what());
+  }
+  return options;
+}
+
+void set_index_options(const SqliteDatabase& database, const IndexOptions& options) {
+  set_meta(database, "index", std::string(to_string(options.kind)));
+  set_meta(database, "index_parameters", options.parameters().dump());
+}
+
+void Collection::choose_index(const IndexOptions& options) {
+  options.validate();
   const std::lock_guard lock(impl_->mutex);
-  set_meta(impl_->database, "index", std::string(to_string(index)));
+  SqliteTransaction transaction(impl_->database, SqliteTransaction::Kind::kWrite);
+  set_index_options(impl_->database, options);
+  transaction.commit();
+  impl_->changed_here = true;
 }
 
-void Collection::Impl::remove_strays(int64_t generation, const std::string& ann_file) const {
+void Collection::Impl::remove_strays(int64_t generation, const std::string& index_file) const {
   const std::string vectors = vectors_path(folder, generation).filename().native();
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().native();
     const bool stray_vectors = name.starts_with("vectors-") && name != vectors;
-    const bool stray_index = name.starts_with("index-") && name != ann_file;
+    const bool stray_index = name.starts_with("index-") && name != index_file;
     std::error_code ignored;
     if (stray_vectors || stray_index) fs::remove(entry.path(), ignored);
   }
 }
 
 void Collection::update_index(const ProgressCallback& on_progress) {
-  const IndexKind chosen = info().settings.index;
   const auto snapshot = impl_->current();
-  const IndexKind kind = resolve(chosen, snapshot->num_items);
+  IndexOptions options = snapshot->index_options;
+  options.kind = resolve(options.kind, snapshot->num_items);
   const auto num_rows = static_cast<int64_t>(snapshot->ids.size());
   const auto record = [&] {
     const std::lock_guard lock(impl_->mutex);
-    return AnnRecord::read(impl_->database);
+    return IndexRecord::read(impl_->database);
   }();
-  const bool usable = record && record->kind == kind && record->generation == snapshot->generation;
+  const bool usable =
+      record && record->built.builds_as(options) && record->generation == snapshot->generation;
   if (usable && record->num_rows == num_rows) return;
 
-  std::optional<AnnRecord> made;
-  if (kind != IndexKind::kFlat && num_rows > 0) {
+  std::optional<IndexRecord> made;
+  if (options.kind != IndexKind::kFlat && num_rows > 0) {
     const auto report = [&](int64_t done, int64_t total) {
       if (on_progress) on_progress(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
     };
     const int64_t first = usable ? record->num_rows : 0;
     const std::span<const float> rows(snapshot->vectors->data() + first * impl_->dimensions,
                                       static_cast<size_t>((num_rows - first) * impl_->dimensions));
-    std::optional<AnnIndex> index;
+    std::optional<FaissIndex> index;
     if (usable) {
-      index = AnnIndex::load(impl_->folder / record->file, record->checksum, impl_->dimensions);
+      index = FaissIndex::load(impl_->folder / record->file, record->checksum, impl_->dimensions);
       index->add(rows, report);
     } else {
-      index = AnnIndex::build(kind, impl_->dimensions, rows, report);
+      index = FaissIndex::build(options, impl_->dimensions, rows, report);
     }
-    made = AnnRecord{.file = fmt::format("index-{}-{}.faiss", snapshot->generation, num_rows),
-                     .kind = kind,
-                     .generation = snapshot->generation,
-                     .num_rows = num_rows};
+    made = IndexRecord{.file = index_file_name(options, snapshot->generation, num_rows),
+                       .built = options,
+                       .generation = snapshot->generation,
+                       .num_rows = num_rows};
     made->checksum = index->save(impl_->folder / made->file);
   }
   const std::lock_guard lock(impl_->mutex);
@@ -93,8 +135,8 @@ void Collection::compact(const ProgressCallback& on_progress) {
     const int64_t generation = impl_->generation();
     const MappedVectors old(vectors_path(impl_->folder, generation), impl_->dimensions,
                             impl_->next_slot());
-    const auto ann = AnnRecord::read(database);
-    impl_->remove_strays(generation, ann ? ann->file : "");
+    const auto record = IndexRecord::read(database);
+    impl_->remove_strays(generation, record ? record->file : "");
     VectorFile compacted(vectors_path(impl_->folder, generation + 1), impl_->dimensions);
     std::vector<std::pair<int64_t, int64_t>> items;  // id, slot
     SqliteStatement rows = database.prepare("SELECT id, slot FROM items ORDER BY id");
@@ -141,7 +183,7 @@ std::vector<std::string> Collection::verify(const ProgressCallback& on_progress)
     }
   }
   if (!snapshot) return problems;
-  if (!snapshot->ann_problem.empty()) problems.push_back(snapshot->ann_problem);
+  if (!snapshot->index_problem.empty()) problems.push_back(snapshot->index_problem);
   for (size_t row = 0; row < snapshot->ids.size(); ++row) {
     if (on_progress) on_progress(row + 1, snapshot->ids.size());
     if (snapshot->ids[row] < 0) continue;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "e5v/base/json.h"
-#include "e5v/index/ann_index.h"  // IndexKind
+#include "e5v/index/index_options.h"
 
 namespace e5v {
 
@@ -47,7 +47,7 @@ struct CollectionSettings {
   Json fingerprint = Json::object();
   /// How the model was loaded, for later runs that do not say it: "model", "adapter", …
   Json embedder = Json::object();
-  IndexKind index = IndexKind::kAuto;
+  IndexOptions index;
 };
 
 /// What can be searched: a Collection, or a table in PostgreSQL.

@@ -30,7 +30,7 @@ void require_spec(const CollectionSettings& settings, const EmbeddingSpec& now, 
 
 }  // namespace
 
-CollectionSettings collection_settings(const EmbedderOptions& options, IndexKind index) {
+CollectionSettings collection_settings(const EmbedderOptions& options, const IndexOptions& index) {
   const EmbeddingSpec spec = EmbeddingSpec::of(options);
   return {.dimensions = *spec.dimensions,
           .fingerprint = spec.to_json(),

@@ -11,7 +11,7 @@ namespace e5v {
 
 /// Settings of a new collection whose pictures are embedded with `options`: the vectors' length,
 /// its EmbeddingSpec, and how to load the model again. The model is not loaded.
-CollectionSettings collection_settings(const EmbedderOptions& options, IndexKind index);
+CollectionSettings collection_settings(const EmbedderOptions& options, const IndexOptions& index);
 
 /// `options` as a collection was made with, where they do not name a model of their own; the length
 /// of the vectors and the rules for pictures are the collection's in any case, and so is the

@@ -81,6 +81,31 @@ TEST_F(SearchCommandGoldenTest, SaysWhatIsWrong) {
   EXPECT_THAT(refused.err, HasSubstr("was made with another"));
 }
 
+TEST_F(SearchCommandGoldenTest, ParametersOfApproximateSearchAreKept) {
+  const auto parameters = [&] {
+    const Json info = Json::parse(run_e5v("collections info " + collection_ + " --json").out);
+    return info["index"].get<std::string>() + " " + info["index_parameters"].dump();
+  };
+  ASSERT_EQ(index(images(), "--kind hnsw --hnsw-m 8 --hnsw-ef-search 20").status, 0);
+  const std::string made = R"(hnsw-sq8 {"M":8,"efConstruction":200,"efSearch":20,"nprobe":0})";
+  EXPECT_EQ(parameters(), made);
+  ASSERT_EQ(index(images()).status, 0);
+  EXPECT_EQ(parameters(), made);
+  const ProgramResult bad = index(images(), "--hnsw-m 1");
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_THAT(bad.err, HasSubstr("'M' is 1, expected 2 to 512"));
+  const ProgramResult unused = index(images(), "--ivf-nprobe 3");
+  EXPECT_EQ(unused.status, 2);
+  EXPECT_THAT(unused.err, HasSubstr("--ivf-nprobe is for the index ivfpq, this one is hnsw-sq8"));
+  EXPECT_EQ(parameters(), made);
+  ASSERT_EQ(index(images(), "--kind ivfpq --ivf-nprobe 3 --hnsw-ef-search 20").status, 2);
+  ASSERT_EQ(index(images(), "--hnsw-ef-search 40 --hnsw-ef-construction 100").status, 0);
+  EXPECT_EQ(parameters(), R"(hnsw-sq8 {"M":8,"efConstruction":100,"efSearch":40,"nprobe":0})");
+  EXPECT_THAT(run_e5v("collections info " + collection_).out,
+              HasSubstr("index       hnsw-sq8, M 8, efConstruction 100, efSearch 40, "));
+  EXPECT_EQ(search("'a dog'").status, 0);
+}
+
 TEST_F(SearchCommandGoldenTest, ACollectionIsSearchedInItsOwnPrecision) {
   ASSERT_EQ(index(images(), "--precision bf16").status, 0);
   EXPECT_EQ(search("x").status, 0);

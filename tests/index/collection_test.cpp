@@ -14,6 +14,8 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/base/random.h"
+#include "e5v/index/sqlite.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace e5v {
@@ -204,9 +206,9 @@ TEST_F(CollectionTest, SeesWhatAnotherProcessAdds) {
 }
 
 TEST_F(CollectionTest, AnApproximateIndexFindsOldAndNewItems) {
-  for (const IndexKind kind : {IndexKind::kHnsw, IndexKind::kIvfPq}) {
+  for (const IndexKind kind : {IndexKind::kHnswSq8, IndexKind::kIvfPq}) {
     Collection collection(path_);
-    collection.choose_index(kind);
+    collection.choose_index({.kind = kind});
     CollectionChanges changes;
     for (uint64_t i = 1; i <= 500; ++i) {
       changes.added.push_back(new_item("/" + std::to_string(i), i));
@@ -224,10 +226,72 @@ TEST_F(CollectionTest, AnApproximateIndexFindsOldAndNewItems) {
   }
 }
 
+TEST_F(CollectionTest, ParametersOfTheIndexAreKept) {
+  IndexOptions options{.kind = IndexKind::kHnswSq8, .M = 8, .efSearch = 40};
+  Collection collection(path_), other(path_);
+  collection.apply({.added = {new_item("/a", 1), new_item("/b", 2)}});
+  collection.choose_index(options);
+  collection.update_index();
+  EXPECT_EQ(other.info().settings.index, options);
+  EXPECT_TRUE(fs::exists(path_ / "index-1-2-hnsw8-200.faiss"));
+  const auto made = fs::last_write_time(path_ / "index-1-2-hnsw8-200.faiss");
+
+  options.efSearch = 50;
+  collection.choose_index(options);
+  collection.update_index();
+  EXPECT_EQ(fs::last_write_time(path_ / "index-1-2-hnsw8-200.faiss"), made);
+
+  options.M = 9;
+  collection.choose_index(options);
+  collection.update_index();
+  EXPECT_FALSE(fs::exists(path_ / "index-1-2-hnsw8-200.faiss"));
+  EXPECT_TRUE(fs::exists(path_ / "index-1-2-hnsw9-200.faiss"));
+  EXPECT_EQ(paths(other.search({.vector = unit_vector(2), .k = 1}))[0], "/b");
+  EXPECT_THAT(other.verify(), IsEmpty());
+
+  options.M = 1;
+  EXPECT_THROW(collection.choose_index(options), ConfigError);
+}
+
+TEST_F(CollectionTest, AnIndexOfAnEarlierVersionIsUsed) {
+  {
+    Collection collection(path_);
+    collection.apply({.added = {new_item("/a", 1), new_item("/b", 2)}});
+    collection.choose_index({.kind = IndexKind::kHnswSq8});
+    collection.update_index();
+  }
+  fs::rename(path_ / "index-1-2-hnsw32-200.faiss", path_ / "index-1-2.faiss");
+  {
+    const SqliteDatabase database(path_ / "collection.db", SqliteDatabase::Access::kOpen);
+    database.execute("DELETE FROM meta WHERE key = 'index_parameters'");
+    database.execute("UPDATE meta SET value = 'hnsw' WHERE key = 'index'");
+    database.execute(
+        "UPDATE meta SET value = json_remove(json_set(value, '$.kind', 'hnsw', '$.file', "
+        "'index-1-2.faiss'), '$.M', '$.efConstruction', '$.efSearch', '$.nprobe') "
+        "WHERE key = 'ann'");
+  }
+  Collection collection(path_);
+  EXPECT_EQ(collection.info().settings.index, IndexOptions{.kind = IndexKind::kHnswSq8});
+  EXPECT_EQ(collection.info().num_indexed, 2);
+  collection.update_index();
+  EXPECT_TRUE(fs::exists(path_ / "index-1-2.faiss"));
+  EXPECT_EQ(paths(collection.search({.vector = unit_vector(2), .k = 1}))[0], "/b");
+  EXPECT_THAT(collection.verify(), IsEmpty());
+}
+
+TEST_F(CollectionTest, DamagedParametersAreReported) {
+  {
+    const SqliteDatabase database(path_ / "collection.db", SqliteDatabase::Access::kOpen);
+    database.execute("UPDATE meta SET value = '{\"M\": 1}' WHERE key = 'index_parameters'");
+  }
+  EXPECT_THAT(message_of<FormatError>([&] { Collection(path_).info(); }),
+              HasSubstr("collection.db: 'M' is 1, expected 2 to 512"));
+}
+
 TEST_F(CollectionTest, ADamagedIndexIsReportedAndSearchedAround) {
   {
     Collection collection(path_);
-    collection.choose_index(IndexKind::kHnsw);
+    collection.choose_index({.kind = IndexKind::kHnswSq8});
     collection.apply({.added = {new_item("/a", 1), new_item("/b", 2)}});
     collection.update_index();
   }

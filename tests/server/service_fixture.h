@@ -84,7 +84,7 @@ class ServiceFixture : public testing::Test {
   void load_model() {
     EmbedderOptions options{.model = model_, .device = "cpu", .threads = 1};
     options.prepare.task = task_;
-    Collection::create(folder_ / "c", collection_settings(options, IndexKind::kAuto));
+    Collection::create(folder_ / "c", collection_settings(options, {}));
     service_->start(std::make_unique<Embedder>(options),
                     std::make_unique<Collection>(folder_ / "c"));
   }

@@ -21,7 +21,7 @@ HttpAnswer collection(const RouteCall&, Serving& serving) {
   return json_answer({{"items", info.num_items},
                       {"skipped", info.num_skipped},
                       {"dimensions", info.settings.dimensions},
-                      {"index", to_string(info.settings.index)}});
+                      {"index", to_string(info.settings.index.kind)}});
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "e5v/index/ann_index.h"
+#include "e5v/index/faiss_index.h"
 
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVFPQ.h>
@@ -17,12 +17,6 @@
 namespace e5v {
 namespace {
 
-constexpr int64_t kFlatVectors = 200'000;
-constexpr int64_t kHnswVectors = 2'000'000;
-
-constexpr int kHnswLinks = 32;          // M
-constexpr int kHnswBuildBreadth = 200;  // efConstruction
-constexpr int kHnswSearchBreadth = 256;
 constexpr int64_t kTrainingRowsPerCluster = 64;
 constexpr double kClustersProbed = 0.05;
 
@@ -71,16 +65,17 @@ size_t num_codes(int64_t dimensions) {
   return static_cast<size_t>(parts);
 }
 
-std::unique_ptr<faiss::Index> make_index(IndexKind kind, int64_t dimensions, int64_t num_rows) {
+std::unique_ptr<faiss::Index> make_index(const IndexOptions& options, int64_t dimensions,
+                                         int64_t num_rows) {
   const auto d = static_cast<int>(dimensions);
   // Of vectors of one length, the nearest by distance are those of the largest inner product.
-  if (kind == IndexKind::kHnsw) {
-    auto index = std::make_unique<faiss::IndexHNSWSQ>(d, faiss::ScalarQuantizer::QT_8bit,
-                                                      kHnswLinks, faiss::METRIC_L2);
-    index->hnsw.efConstruction = kHnswBuildBreadth;
+  if (options.kind == IndexKind::kHnswSq8) {
+    auto index = std::make_unique<faiss::IndexHNSWSQ>(
+        d, faiss::ScalarQuantizer::QT_8bit, static_cast<int>(options.M), faiss::METRIC_L2);
+    index->hnsw.efConstruction = static_cast<int>(options.efConstruction);
     return index;
   }
-  E5V_ASSERT(kind == IndexKind::kIvfPq);
+  E5V_ASSERT(options.kind == IndexKind::kIvfPq);
   const auto num_clusters = static_cast<size_t>(std::clamp<int64_t>(
       static_cast<int64_t>(4 * std::sqrt(static_cast<double>(num_rows))), 1, num_rows));
   // Product codes of 8 bits are learnt from 256 vectors at the least.
@@ -97,49 +92,21 @@ std::unique_ptr<faiss::Index> make_index(IndexKind kind, int64_t dimensions, int
 
 }  // namespace
 
-const char* to_string(IndexKind kind) {
-  switch (kind) {
-    case IndexKind::kAuto:
-      return "auto";
-    case IndexKind::kFlat:
-      return "flat";
-    case IndexKind::kHnsw:
-      return "hnsw";
-    case IndexKind::kIvfPq:
-      return "ivfpq";
-  }
-  return "?";
-}
-
-IndexKind find_index_kind(std::string_view name) {
-  for (const IndexKind kind :
-       {IndexKind::kAuto, IndexKind::kFlat, IndexKind::kHnsw, IndexKind::kIvfPq}) {
-    if (name == to_string(kind)) return kind;
-  }
-  throw ConfigError(
-      fmt::format("unknown index '{}', expected auto, flat, hnsw or ivfpq", printable(name)));
-}
-
-IndexKind resolve(IndexKind kind, int64_t num_vectors) {
-  if (kind != IndexKind::kAuto) return kind;
-  if (num_vectors <= kFlatVectors) return IndexKind::kFlat;
-  return num_vectors <= kHnswVectors ? IndexKind::kHnsw : IndexKind::kIvfPq;
-}
-
-struct AnnIndex::Impl {
+struct FaissIndex::Impl {
   std::unique_ptr<faiss::Index> index;
 };
 
-AnnIndex::AnnIndex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-AnnIndex::AnnIndex(AnnIndex&&) noexcept = default;
-AnnIndex& AnnIndex::operator=(AnnIndex&&) noexcept = default;
-AnnIndex::~AnnIndex() = default;
+FaissIndex::FaissIndex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FaissIndex::FaissIndex(FaissIndex&&) noexcept = default;
+FaissIndex& FaissIndex::operator=(FaissIndex&&) noexcept = default;
+FaissIndex::~FaissIndex() = default;
 
-AnnIndex AnnIndex::build(IndexKind kind, int64_t dimensions, std::span<const float> rows,
-                         const std::function<void(int64_t, int64_t)>& on_progress) {
+FaissIndex FaissIndex::build(const IndexOptions& options, int64_t dimensions,
+                             std::span<const float> rows,
+                             const std::function<void(int64_t, int64_t)>& on_progress) {
   const auto num_rows = static_cast<int64_t>(rows.size()) / dimensions;
   auto impl = std::make_unique<Impl>();
-  impl->index = make_index(kind, dimensions, num_rows);
+  impl->index = make_index(options, dimensions, num_rows);
   if (const auto* ivf = dynamic_cast<const faiss::IndexIVFPQ*>(impl->index.get())) {
     const int64_t wanted =
         std::max<int64_t>(256 * 64, static_cast<int64_t>(ivf->nlist) * kTrainingRowsPerCluster);
@@ -155,13 +122,13 @@ AnnIndex AnnIndex::build(IndexKind kind, int64_t dimensions, std::span<const flo
     // The 8-bit quantizer learns each dimension's range: of all vectors, since training is cheap.
     impl->index->train(num_rows, rows.data());
   }
-  AnnIndex index(std::move(impl));
+  FaissIndex index(std::move(impl));
   index.add(rows, on_progress);
   return index;
 }
 
-void AnnIndex::add(std::span<const float> rows,
-                   const std::function<void(int64_t, int64_t)>& on_progress) {
+void FaissIndex::add(std::span<const float> rows,
+                     const std::function<void(int64_t, int64_t)>& on_progress) {
   const int64_t dimensions = impl_->index->d;
   const auto num_rows = static_cast<int64_t>(rows.size()) / dimensions;
   for (int64_t done = 0; done < num_rows;) {
@@ -172,7 +139,8 @@ void AnnIndex::add(std::span<const float> rows,
   }
 }
 
-AnnIndex AnnIndex::load(const std::filesystem::path& path, uint64_t checksum, int64_t dimensions) {
+FaissIndex FaissIndex::load(const std::filesystem::path& path, uint64_t checksum,
+                            int64_t dimensions) {
   const MappedFile file(path);
   if (checksum_of(file.bytes()) != checksum) {
     throw FormatError(path.native(), "is damaged: its checksum is not the one that was noted");
@@ -185,35 +153,39 @@ AnnIndex AnnIndex::load(const std::filesystem::path& path, uint64_t checksum, in
       throw FormatError(path.native(), fmt::format("indexes vectors of {} dimensions, expected {}",
                                                    impl->index->d, dimensions));
     }
-    return AnnIndex(std::move(impl));
+    return FaissIndex(std::move(impl));
   } catch (const faiss::FaissException& error) {
     throw FormatError(path.native(), printable(error.what(), 300));
   }
 }
 
-uint64_t AnnIndex::save(const std::filesystem::path& path) const {
+uint64_t FaissIndex::save(const std::filesystem::path& path) const {
   FileWriter writer(path);
   faiss::write_index(impl_->index.get(), &writer);
   writer.file.commit();
   return checksum_of(MappedFile(path).bytes());
 }
 
-int64_t AnnIndex::num_rows() const { return impl_->index->ntotal; }
+int64_t FaissIndex::num_rows() const { return impl_->index->ntotal; }
 
-std::vector<int64_t> AnnIndex::search(std::span<const float> query, int64_t count) const {
+std::vector<int64_t> FaissIndex::search(std::span<const float> query, int64_t count,
+                                        const IndexOptions& options) const {
   const int64_t wanted = std::min(count, num_rows());
   std::vector<float> distances(static_cast<size_t>(wanted));
   std::vector<int64_t> rows(static_cast<size_t>(wanted), -1);
   if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(impl_->index.get())) {
     faiss::IVFSearchParameters parameters;
-    parameters.nprobe = std::max<size_t>(
-        16, static_cast<size_t>(static_cast<double>(ivf->nlist) * kClustersProbed));
+    parameters.nprobe =
+        options.nprobe > 0
+            ? static_cast<size_t>(options.nprobe)
+            : std::max<size_t>(
+                  16, static_cast<size_t>(static_cast<double>(ivf->nlist) * kClustersProbed));
     ivf->search(1, query.data(), wanted, distances.data(), rows.data(), &parameters);
   } else {
     auto* hnsw = dynamic_cast<faiss::IndexHNSW*>(impl_->index.get());
     E5V_ASSERT(hnsw != nullptr);
     faiss::SearchParametersHNSW parameters;
-    parameters.efSearch = static_cast<int>(std::max<int64_t>(kHnswSearchBreadth, wanted));
+    parameters.efSearch = static_cast<int>(std::max<int64_t>(options.efSearch, wanted));
     hnsw->search(1, query.data(), wanted, distances.data(), rows.data(), &parameters);
   }
   std::erase(rows, -1);
