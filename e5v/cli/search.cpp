@@ -17,6 +17,7 @@ struct SearchCommand {
   std::string collection;
   std::string text;
   std::filesystem::path image;
+  int64_t item = 0;  // 0: none
   std::vector<std::string> plus;
   std::vector<std::string> minus;
   double weight = 1;
@@ -29,7 +30,7 @@ struct SearchCommand {
   void run(const CommandContext& context) const;
 
  private:
-  std::vector<float> query_vector(const EmbedderFlags& flags, const CommandContext& context) const;
+  QueryItem query_item(SearchTarget& target) const;
   std::string shown_query() const;
 };
 
@@ -39,24 +40,30 @@ std::string SearchCommand::shown_query() const {
   if (!image.empty()) {
     shown = image.filename().native() + (text.empty() ? "" : " + “" + text + "”");
   }
+  if (item != 0) shown = fmt::format("item {}", item) + (text.empty() ? "" : " + “" + text + "”");
   for (const std::string& more : plus) shown += " + " + more;
   for (const std::string& less : minus) shown += " − " + less;
   return shown;
 }
 
-std::vector<float> SearchCommand::query_vector(const EmbedderFlags& flags,
-                                               const CommandContext& context) const {
+QueryItem SearchCommand::query_item(SearchTarget& target) const {
   QueryItem query{.plus = plus, .minus = minus, .weight = weight};
   if (!text.empty()) query.text = text;
   if (!image.empty()) query.image = image;
-  const std::vector<Item> items = query_items(query, flags.options.prepare);
-  return combine_query(query, flags.load(context).embed(items));
+  if (item == 0) return query;
+  auto* collection = dynamic_cast<Collection*>(&target);
+  if (collection == nullptr) {
+    throw ConfigError("--item is for the folder of a collection, not for PostgreSQL");
+  }
+  search_by_item(query, item, *collection);
+  return query;
 }
 
 void SearchCommand::run(const CommandContext& context) const {
-  if (text.empty() && image.empty()) {
-    throw ConfigError("nothing to search for: give a text, --image, or both");
+  if (text.empty() && image.empty() && item == 0) {
+    throw ConfigError("nothing to search for: give a text, --image, or both; or --item");
   }
+  if (item < 0) throw ConfigError(fmt::format("'item' is {}, expected the id of a result", item));
   if (k < 1) throw ConfigError(fmt::format("'k' is {}, expected 1 or more", k));
   if (!image.empty() && !std::filesystem::exists(image)) {
     throw FileError(image.native(), "cannot open", "no such file");
@@ -67,7 +74,11 @@ void SearchCommand::run(const CommandContext& context) const {
   require_comparable(flags.options, target->settings(), shown_target(collection));
   SearchQuery query{.k = k, .min_score = min_score, .where = where};
   target->check_filter(where);  // before the model is loaded, which takes longer
-  query.vector = query_vector(flags, context);
+  const QueryItem asked = query_item(*target);
+  const std::vector<Item> items = query_items(asked, flags.options.prepare);
+  // An item's own vector takes no model.
+  query.vector = combine_query(
+      asked, items.empty() ? std::vector<std::vector<float>>() : flags.load(context).embed(items));
   const std::vector<SearchHit> hits = target->search(query);
 
   if (!html.empty()) {
@@ -105,6 +116,7 @@ void register_search(CLI::App& app, CommandContext& context) {
       "e5v search --collection pictures 'a dog on grass'\n"
       "e5v search --collection pictures --image q.jpg\n"
       "e5v search --collection pictures --image q.jpg 'at night, with snow'\n"
+      "e5v search --collection pictures --item 12            (like a result; its id is in --json)\n"
       "e5v search --collection pictures 'a beach' --minus people --weight 2 -k 20\n"
       "e5v search --collection pictures 'a cat' --where \"path LIKE '/home/%' AND meta.year >= "
       "2020\"\n"
@@ -120,6 +132,7 @@ void register_search(CLI::App& app, CommandContext& context) {
                "Folder of the collection, or postgresql://… of an exported one");
   command->get_option("--collection")->required();
   registry.add("image", search->image, "A picture to search by");
+  registry.add("item", search->item, "Id of a result to search by, as by its picture; 0 = none");
   registry.add("plus", search->plus, "A text that results should be more like");
   registry.add("minus", search->minus, "A text that results should be less like");
   registry.add("weight", search->weight,

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "e5v/base/error.h"
+#include "e5v/base/file.h"
 #include "e5v/index/collection_impl.h"
 
 namespace e5v {
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kLockName = "lock";
-
+constexpr uint64_t kMaxPictureBytes = UINT64_C(256) << 20;
 constexpr int64_t kFormatVersion = 1;
 constexpr int64_t kApplicationId = 0x65357663;  // "e5vc"
 
@@ -316,6 +317,20 @@ std::optional<std::string> Collection::find_content(const std::string& hash) {
   statement.bind(1, hash);
   if (!statement.step()) return std::nullopt;
   return statement.text(0);
+}
+
+std::vector<std::byte> Collection::find_picture(const CollectionItem& item) {
+  std::optional<std::string> bytes = find_content(item.hash);
+  if (!bytes) {
+    if (item.mtime_ns == 0 || item.kind != "image") return {};
+    try {
+      bytes = read_file(item.path, kMaxPictureBytes);
+    } catch (const FileError&) {  // gone since it was indexed
+      return {};
+    }
+  }
+  const auto* begin = reinterpret_cast<const std::byte*>(bytes->data());
+  return {begin, begin + bytes->size()};
 }
 
 std::vector<float> Collection::Impl::read_vector(int64_t slot) const {

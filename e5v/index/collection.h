@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -85,6 +86,8 @@ class Collection : public SearchTarget {
   std::optional<CollectionItem> find_item(int64_t id);
   /// The kept bytes of an uploaded picture.
   std::optional<std::string> find_content(const std::string& hash);
+  /// The bytes of an item's picture, kept or in its file; empty if it has none or its file is gone.
+  std::vector<std::byte> find_picture(const CollectionItem& item);
   /// An item's vector; empty without such an item.
   std::vector<float> find_vector(int64_t id);
   /// The vector of any item of this content; empty without one.

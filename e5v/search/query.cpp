@@ -6,18 +6,36 @@
 
 namespace e5v {
 
+void search_by_item(QueryItem& query, int64_t id, Collection& collection) {
+  if (query.image) throw InputError("'image' and 'item' are given, expected one of them");
+  const auto item = collection.find_item(id);
+  if (!item) throw InputError(fmt::format("there is no item {}", id));
+  if (!query.text) {
+    query.vector = collection.find_vector(id);
+    // Another process may have removed it just now.
+    if (query.vector.empty()) throw InputError(fmt::format("there is no item {}", id));
+    return;
+  }
+  std::vector<std::byte> picture = collection.find_picture(*item);
+  if (picture.empty()) {
+    throw InputError(fmt::format("the picture of item {} is not there any more", id));
+  }
+  query.image = std::move(picture);
+}
+
 std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& options) {
-  if (!query.text && !query.image) {
-    throw InputError("nothing to search for: neither a text nor a picture is given");
-  }
-  Item main;
-  main.text = query.text;
-  if (query.image) main.images.push_back(*query.image);
-  if (query.text && query.image && options.prompt.empty()) {
-    main.task = composed_task(options.task);
-  }
   std::vector<Item> items;
-  items.push_back(std::move(main));
+  if (query.vector.empty()) {
+    if (!query.text && !query.image) {
+      throw InputError("nothing to search for: neither a text nor a picture is given");
+    }
+    Item& main = items.emplace_back();
+    main.text = query.text;
+    if (query.image) main.images.push_back(*query.image);
+    if (query.text && query.image && options.prompt.empty()) {
+      main.task = composed_task(options.task);
+    }
+  }
   for (const auto* texts : {&query.plus, &query.minus}) {
     for (const std::string& text : *texts) {
       Item& item = items.emplace_back();
@@ -27,8 +45,8 @@ std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& opti
   return items;
 }
 
-std::vector<float> combine_query(const QueryItem& query,
-                                 const std::vector<std::vector<float>>& vectors) {
+std::vector<float> combine_query(const QueryItem& query, std::vector<std::vector<float>> vectors) {
+  if (!query.vector.empty()) vectors.insert(vectors.begin(), query.vector);
   E5V_ASSERT(vectors.size() == 1 + query.plus.size() + query.minus.size());
   if (!std::isfinite(query.weight)) throw InputError("the weight is not a finite number");
   if (vectors.size() == 1 && query.weight > 0) return vectors[0];

@@ -5,17 +5,9 @@
 
 #include "e5v/base/digest.h"
 #include "e5v/base/error.h"
-#include "e5v/base/file.h"
 
 namespace e5v {
 namespace {
-
-constexpr uint64_t kMaxStoredImageBytes = UINT64_C(256) << 20;
-
-std::vector<std::byte> bytes_of(std::string_view text) {
-  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
-  return {begin, begin + text.size()};
-}
 
 bool is_finite(const std::vector<float>& vector) {
   return std::all_of(vector.begin(), vector.end(),
@@ -33,16 +25,6 @@ Collection& Serving::require_collection() const {
 
 std::vector<std::byte> Serving::image_bytes(const WireImage& image) const {
   return image.url.empty() ? image.bytes : fetch_image(image.url, remote_images);
-}
-
-std::vector<std::byte> Serving::stored_image(const CollectionItem& item) const {
-  if (const auto content = collection->find_content(item.hash)) return bytes_of(*content);
-  if (item.mtime_ns == 0 || item.kind != "image") return {};
-  try {
-    return bytes_of(read_file(item.path, kMaxStoredImageBytes));
-  } catch (const FileError&) {  // gone since it was indexed
-    return {};
-  }
 }
 
 EmbeddedItems Serving::embed(const std::vector<Item>& items, const PrepareOptions& options,

@@ -35,8 +35,6 @@ struct Serving {
   Collection& require_collection() const;
   /// A request's picture. Throws InputError.
   std::vector<std::byte> image_bytes(const WireImage& image) const;
-  /// The picture of an item of the collection as it was indexed; empty if it is gone.
-  std::vector<std::byte> stored_image(const CollectionItem& item) const;
   /// Vectors of the items, in batches with those of other requests. Throws InputError for what is
   /// wrong with an item, Error if the model gives no numbers.
   EmbeddedItems embed(const std::vector<Item>& items, const PrepareOptions& options,

@@ -81,6 +81,22 @@ TEST_F(SearchCommandGoldenTest, SaysWhatIsWrong) {
   EXPECT_THAT(refused.err, HasSubstr("was made with another"));
 }
 
+TEST_F(SearchCommandGoldenTest, FindsWhatIsLikeAnItem) {
+  ASSERT_EQ(index(images()).status, 0);
+  const Json results = Json::parse(search("'a dog' --json -k 100").out)["results"];
+  const std::string id = std::to_string(results[1]["id"].get<int64_t>());
+  const Json like = Json::parse(search("--item " + id + " --json").out);
+  EXPECT_EQ(like["query"], "item " + id);
+  EXPECT_EQ(like["results"][0]["id"], results[1]["id"]);
+  EXPECT_NEAR(like["results"][0]["score"].get<double>(), 1, 1e-5);
+  // With words, the item's picture is asked about as one that is given.
+  const std::string picture = results[1]["path"];
+  EXPECT_EQ(Json::parse(search("'at night' --json --item " + id).out)["results"],
+            Json::parse(search("'at night' --json --image " + picture).out)["results"]);
+  EXPECT_THAT(search("--item 1000").err, HasSubstr("there is no item 1000"));
+  EXPECT_THAT(search("--item -1").err, HasSubstr("'item' is -1"));
+}
+
 TEST_F(SearchCommandGoldenTest, ParametersOfApproximateSearchAreKept) {
   const auto parameters = [&] {
     const Json info = Json::parse(run_e5v("collections info " + collection_ + " --json").out);

@@ -33,7 +33,7 @@ HttpAnswer item_image(const RouteCall& call, Serving& serving) {
   }
   const auto item = collection.find_item(std::stoll(id));
   if (!item) return not_found();
-  const std::vector<std::byte> bytes = serving.stored_image(*item);
+  const std::vector<std::byte> bytes = collection.find_picture(*item);
   const std::string type = picture_type(bytes);
   if (type.empty()) return not_found();
   return {.status = 200,

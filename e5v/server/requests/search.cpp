@@ -93,24 +93,6 @@ QueryItem parse_query(const RequestReader& reader, const Serving& serving) {
   return query;
 }
 
-/// The vector of a known item, which the model need not look at again.
-std::vector<float> vector_of(int64_t item_id, Collection& collection) {
-  std::vector<float> vector = collection.find_vector(item_id);
-  if (vector.empty()) throw InputError(fmt::format("there is no item {}", item_id));
-  return vector;
-}
-
-/// The picture of an item of the collection, to be changed by words.
-std::vector<std::byte> picture_of(int64_t item_id, const Serving& serving) {
-  const auto item = serving.collection->find_item(item_id);
-  if (!item) throw InputError(fmt::format("there is no item {}", item_id));
-  std::vector<std::byte> bytes = serving.stored_image(*item);
-  if (bytes.empty()) {
-    throw InputError(fmt::format("the picture of item {} is not there any more", item_id));
-  }
-  return bytes;
-}
-
 HttpAnswer search(const RouteCall& call, Serving& serving) {
   const auto started = std::chrono::steady_clock::now();
   Collection& collection = serving.require_collection();
@@ -119,26 +101,11 @@ HttpAnswer search(const RouteCall& call, Serving& serving) {
   reader.refuse_unknown(request_schema(call.route));
   SearchQuery wanted = parse_wanted(reader, collection);
   QueryItem query = parse_query(reader, serving);
-  const auto item_id = reader.integer("item", 1);
-  if (item_id && query.image)
-    throw InputError("'image' and 'item' are given, expected one of them");
+  if (const auto item_id = reader.integer("item", 1)) search_by_item(query, *item_id, collection);
+  const std::vector<Item> items = query_items(query, serving.prepare);
   std::vector<std::vector<float>> vectors;
-  QueryItem to_embed = query;
-  if (item_id) {
-    if (query.text) {
-      to_embed.image = query.image = picture_of(*item_id, serving);
-    } else {
-      vectors.push_back(vector_of(*item_id, collection));
-      to_embed.text = "";
-    }
-  }
-  std::vector<Item> items = query_items(to_embed, serving.prepare);
-  if (!vectors.empty()) items.erase(items.begin());
-  if (!items.empty()) {
-    EmbeddedItems embedded = serving.embed(items, serving.prepare, call.http);
-    std::move(embedded.vectors.begin(), embedded.vectors.end(), std::back_inserter(vectors));
-  }
-  wanted.vector = combine_query(query, vectors);
+  if (!items.empty()) vectors = serving.embed(items, serving.prepare, call.http).vectors;
+  wanted.vector = combine_query(query, std::move(vectors));
   Json results = Json::array();
   for (const SearchHit& hit : collection.search(wanted)) results.push_back(hit_json(hit));
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - started;
