@@ -83,4 +83,12 @@ at::Tensor contrastive_loss(const at::Tensor& anchors, const at::Tensor& positiv
   return sum / static_cast<double>(1 + lengths.size());
 }
 
+at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
+                     const at::Tensor& logit_scale) {
+  const at::Tensor logits =
+      at::matmul(normalized(images), normalized(texts).t()) * logit_scale.exp();  // [B, B]
+  const at::Tensor own = at::arange(images.size(0), at::kLong);
+  return (at::cross_entropy_loss(logits, own) + at::cross_entropy_loss(logits.t(), own)) / 2;
+}
+
 }  // namespace e5v

@@ -44,4 +44,12 @@ at::Tensor contrastive_loss(const at::Tensor& anchors, const at::Tensor& positiv
                             const at::Tensor& negatives, const at::Tensor& negative_rows,
                             const ContrastiveOptions& options);
 
+/// CLIP's loss (Radford et al. 2021): the mean, over rows and both directions, of the cross entropy
+/// of "which text belongs to this picture" and "which picture belongs to this text".
+///   images, texts  [B, P], of any length; row i of one belongs to row i of the other
+///   logit_scale    logarithm of what cosines are multiplied by, a scalar
+///   returns        a scalar, differentiable in all three
+at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
+                     const at::Tensor& logit_scale);
+
 }  // namespace e5v

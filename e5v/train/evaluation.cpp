@@ -2,6 +2,11 @@
 
 namespace e5v {
 
+double recall_at_1(const at::Tensor& scores) {
+  const at::Tensor own = at::arange(scores.size(0), at::kLong);
+  return (scores.argmax(1) == own).to(at::kDouble).mean().item<double>();
+}
+
 EmbeddingMetrics evaluate_embeddings(const at::Tensor& anchors, const at::Tensor& positives,
                                      const at::Tensor& negatives, const at::Tensor& negative_rows,
                                      const ContrastiveOptions& options) {
@@ -20,8 +25,7 @@ EmbeddingMetrics evaluate_embeddings(const at::Tensor& anchors, const at::Tensor
   const at::Tensor kernel = at::exp(-2 * squared_distances);
   const auto pairs = static_cast<double>(4 * B * B - 2 * B);  // without each with itself
   result.uniformity = ((kernel.sum() - kernel.diagonal().sum()) / pairs).log().item<double>();
-  const at::Tensor nearest = at::mm(a, p.t()).argmax(1);
-  result.recall_at_1 = (nearest == at::arange(B, at::kLong)).to(at::kFloat).mean().item<double>();
+  result.recall_at_1 = recall_at_1(at::mm(a, p.t()));
   return result;
 }
 

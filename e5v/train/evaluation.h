@@ -8,6 +8,9 @@
 
 namespace e5v {
 
+/// Share of the rows of `scores` [B, B] whose highest score is on the diagonal.
+double recall_at_1(const at::Tensor& scores);
+
 /// How well pairs that were not trained on lie together.
 struct EmbeddingMetrics {
   double loss = 0;

@@ -5,13 +5,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/base/json.h"
+#include "e5v/base/progress.h"
 #include "e5v/train/optimizer.h"
-#include "e5v/train/process_group.h"
-#include "e5v/train/train_files.h"
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_cost.h"
 
@@ -22,6 +23,13 @@ struct ObjectiveResult {
   double loss = 0;                 ///< over all ranks
   int64_t num_tokens = 0;          ///< that this rank computed
   std::vector<uint32_t> bad_rows;  ///< those whose results are not finite
+};
+
+/// What opening an objective tells meanwhile; each may be empty.
+struct ObjectiveCallbacks {
+  std::function<void(const std::string&)> on_warning;
+  /// Of what is computed of the data before the first step, where that takes long.
+  ProgressCallback on_progress;
 };
 
 /// What a model is trained for: the data, the loss, and the tensors that move. The Trainer knows
@@ -38,9 +46,6 @@ class Objective {
   virtual const std::vector<Parameter>& parameters() const = 0;
   /// Bytes of all weights that are held.
   virtual int64_t num_weight_bytes() const = 0;
-  /// What the result depends on besides TrainOptions, by names of recipes: recorded with them, and
-  /// a resumed run must have the same.
-  virtual Json own_options() const { return Json::object(); }
 
   /// Adds the gradient of the loss of `rows`, the whole batch's, to every parameter's `.grad`; over
   /// several ranks this rank's share of it, to be added up. A loss that is not finite is returned
@@ -62,13 +67,23 @@ class Objective {
   virtual void write_result(const std::filesystem::path& folder) const = 0;
 };
 
-/// Opens an objective; the Trainer calls it once.
-using ObjectiveFactory = std::function<std::unique_ptr<Objective>(
-    ProcessGroup& group, const std::function<void(const std::string&)>& on_warning)>;
+/// An objective by name. Each is a file of objectives/ that defines `NAME_objective()`, its name
+/// stands in the list of CMakeLists.txt; the choices, options, help and refusals of `e5v train`
+/// derive from these records.
+struct ObjectiveType {
+  /// On the command line and in recipes: "contrastive".
+  std::string_view name;
+  /// One line of the help: what is learned.
+  std::string_view summary;
+  /// One line of the help: what --data holds.
+  std::string_view data;
+  std::unique_ptr<TrainOptions> (*make_options)() = nullptr;
+};
 
-/// The objective that `options` name, with its model and data. Throws what opening them throws.
-std::unique_ptr<Objective> make_objective(
-    const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
-    const std::function<void(const std::string&)>& on_warning);
+/// All of them, in the order of the help; the first is the default.
+std::span<const ObjectiveType> objective_types();
+
+/// The objective of that name, or nullptr.
+const ObjectiveType* find_objective_type(std::string_view name);
 
 }  // namespace e5v

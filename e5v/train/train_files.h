@@ -9,7 +9,7 @@ namespace e5v {
 /// The files of a training run.
 struct TrainFiles {
   std::filesystem::path model;      ///< checkpoint folder
-  std::filesystem::path data;       ///< triplets (triplets.h) or conversations (conversations.h)
+  std::filesystem::path data;       ///< what the objective takes (ObjectiveType::data)
   std::filesystem::path output;     ///< what is written (run_folder.h)
   std::filesystem::path adapter;    ///< PEFT adapter to begin from; empty: none
   std::filesystem::path eval_data;  ///< held-out rows; empty: none

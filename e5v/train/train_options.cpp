@@ -10,15 +10,10 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/train/built_in_recipes.h"
+#include "e5v/train/objective.h"
 
 namespace e5v {
 namespace {
-
-std::string recipe_key(std::string_view flag) {
-  std::string key(flag);
-  std::replace(key.begin(), key.end(), '-', '_');
-  return key;
-}
 
 /// Writes each option's value into a JSON object.
 class JsonWriter final : public OptionRegistry {
@@ -104,8 +99,19 @@ class JsonReader final : public OptionRegistry {
   }
 
   const Json& json_;
-  std::set<std::string> known_ = {"description"};
+  std::set<std::string> known_ = {"description", "objective"};
 };
+
+/// Why `key` cannot stand in a recipe of `objective`.
+std::string why_unknown(const std::string& key, std::string_view objective) {
+  std::vector<std::string_view> owners;
+  for (const ObjectiveType& type : objective_types()) {
+    if (to_json(*type.make_options()).contains(key)) owners.push_back(type.name);
+  }
+  if (owners.empty()) return fmt::format("'{}' is no option of training", printable(key));
+  return fmt::format("'{}' is an option of objective {}, not of {}", key, fmt::join(owners, ", "),
+                     objective);
+}
 
 void require(bool holds, std::string_view field, int64_t value, std::string_view rule) {
   if (!holds) throw ConfigError(fmt::format("'{}' is {}, expected {}", field, value, rule));
@@ -113,49 +119,27 @@ void require(bool holds, std::string_view field, int64_t value, std::string_view
 
 }  // namespace
 
+std::string recipe_key(std::string_view flag) {
+  std::string key(flag);
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
 void TrainOptions::register_options(OptionRegistry& registry) {
-  registry.add("objective", objective,
-               {{"contrastive", TrainingObjective::kContrastive},
-                {"language", TrainingObjective::kLanguage},
-                {"clip", TrainingObjective::kClip}},
-               "Triplets, the answers of conversations, or pictures and texts for a CLIP folder");
-  registry.add(
-      "average-over", average_over,
-      {{"tokens", AverageOver::kTokens}, {"conversations", AverageOver::kConversations}},
-      "The loss of conversations is the mean over their learned tokens, or over each of them");
-  registry.add("prompts", prompts,
-               {{"clean", PromptMode::kClean}, {"paper-code", PromptMode::kPaperCode}},
-               "The prompts of embedding, or the published script's own");
-  registry.add("chat-template", chat_template,
-               "Chat template around the prompt; auto = the model's");
-  registry.add("max-sentence-tokens", max_sentence_tokens,
-               "Cut sentences to so many tokens; 0 = never");
   registry.add("batch-size", batch_size, "Rows of one step, over all processes");
   registry.add("micro-batch-size", micro_batch_size, "Rows in memory at once, in each process");
   registry.add("epochs", epochs, "Times that the data is gone through");
   registry.add("max-steps", max_steps, "End after so many steps; 0 = after the epochs");
-  registry.add("seed", seed, "Of shuffling, initial weights and dropout");
+  registry.add("seed", seed, "Of all that is drawn: the order of rows, first weights, dropout");
   registry.add("shuffle", shuffle, "Another order of rows in each epoch");
-  registry.add("trainable", trainable,
-               "lora, or in full: language_model, projector, vision_tower; of CLIP: text_tower, "
-               "vision_tower");
-  registry.add(
-      "base-precision", base_precision,
-      {{"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}, {"nf4", Precision::kNf4}},
-      "How frozen weights are held");
-  registry.add("gradient-checkpointing", gradient_checkpointing,
-               "Compute each layer a second time rather than keep what it computed");
   registry.add("save-every", save_every, "Steps between checkpoints; 0 = none");
   registry.add("keep-checkpoints", keep_checkpoints, "Checkpoints that stay");
   registry.add("eval-every", eval_every, "Steps between evaluations of --eval-data");
   registry.add("eval-rows", eval_rows, "Rows of --eval-data that are evaluated; 0 = all");
-  lora.register_options(registry);
-  loss.register_options(registry);
   optimizer.register_options(registry);
 }
 
 void TrainOptions::validate() const {
-  require(max_sentence_tokens >= 0, "max_sentence_tokens", max_sentence_tokens, "0 or more");
   require(batch_size >= 1, "batch_size", batch_size, "1 or more");
   require(micro_batch_size >= 1, "micro_batch_size", micro_batch_size, "1 or more");
   require(epochs >= 1, "epochs", epochs, "1 or more");
@@ -164,32 +148,14 @@ void TrainOptions::validate() const {
   require(keep_checkpoints >= 1, "keep_checkpoints", keep_checkpoints, "1 or more");
   require(eval_every >= 1, "eval_every", eval_every, "1 or more");
   require(eval_rows >= 0, "eval_rows", eval_rows, "0 or more");
-  const bool is_clip = objective == TrainingObjective::kClip;
-  const std::set<std::string> known =
-      is_clip ? std::set<std::string>{"text_tower", "vision_tower"}
-              : std::set<std::string>{"lora", "language_model", "projector", "vision_tower"};
-  for (const std::string& part : trainable) {
-    if (!known.contains(part)) {
-      throw ConfigError(fmt::format("'trainable' has '{}', expected {}{}", printable(part, 40),
-                                    fmt::join(known, ", "),
-                                    is_clip ? " for objective clip (see the recipe clip)" : ""));
-    }
-    if (part == "lora" && !trains_lora()) {
-      throw ConfigError("'trainable' has 'lora' and others, expected either lora or whole parts");
-    }
-  }
-  if (trainable.empty()) throw ConfigError("'trainable' is empty");
-  if (!trains_lora() && base_precision == Precision::kNf4) {
-    throw ConfigError("'base_precision' is nf4, expected fp32 or bf16 where weights are trained");
-  }
-  lora.validate();
-  loss.validate();
   optimizer.validate();
 }
 
-Json to_json(TrainOptions options) {
+Json to_json(const TrainOptions& options) {
   JsonWriter writer;
-  options.register_options(writer);
+  // Registries take fields to be written to; this one only reads.
+  const_cast<TrainOptions&>(options).register_options(writer);
+  writer.json["objective"] = options.objective();
   return std::move(writer.json);
 }
 
@@ -198,12 +164,24 @@ void apply_recipe(const Json& recipe, std::string_view source, TrainOptions& opt
     JsonReader reader(recipe);
     options.register_options(reader);
     const auto unknown = reader.unknown_keys();
-    if (!unknown.empty()) {
-      throw ConfigError(fmt::format("'{}' is no option of training", printable(unknown.front())));
-    }
+    if (!unknown.empty()) throw ConfigError(why_unknown(unknown.front(), options.objective()));
   } catch (const ConfigError& error) {
     throw ConfigError(fmt::format("{}: {}", source, error.what()));
   }
+}
+
+std::unique_ptr<TrainOptions> make_options_for(const Json& recipe, std::string_view source) {
+  std::string name;
+  try {
+    name = field_or(recipe, "objective", std::string(objective_types().front().name));
+  } catch (const ConfigError& error) {
+    throw ConfigError(fmt::format("{}: {}", source, error.what()));
+  }
+  if (const ObjectiveType* type = find_objective_type(name)) return type->make_options();
+  std::vector<std::string_view> names;
+  for (const ObjectiveType& type : objective_types()) names.push_back(type.name);
+  throw ConfigError(fmt::format("{}: 'objective' is '{}', expected one of {}", source,
+                                printable(name, 40), fmt::join(names, ", ")));
 }
 
 Json find_recipe(const std::string& file_or_name) {

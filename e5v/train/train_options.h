@@ -2,47 +2,28 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/base/json.h"
 #include "e5v/base/options.h"
-#include "e5v/lora/lora_modules.h"
-#include "e5v/model/precision.h"
-#include "e5v/train/contrastive_loss.h"
 #include "e5v/train/optimizer.h"
-#include "e5v/train/triplets.h"
+#include "e5v/train/process_group.h"
+#include "e5v/train/train_files.h"
 
 namespace e5v {
 
-/// What a model is trained for; see objective.h.
-enum class TrainingObjective {
-  kContrastive,  ///< "contrastive": triplets
-  kLanguage,     ///< "language": the answers of conversations
-  kClip,         ///< "clip": pictures and their texts, for a CLIP folder
-};
+class Objective;
+struct ObjectiveCallbacks;
 
-/// What the loss of conversations is the mean over.
-enum class AverageOver {
-  kTokens,         ///< "tokens": every learned token
-  kConversations,  ///< "conversations": each counts as much, however long its answers are
-};
-
-/// On which bytes a text is trained.
-enum class PromptMode {
-  kClean,      ///< "clean": the very prompt that embedding uses, without padding
-  kPaperCode,  ///< "paper-code": what the published script does, its slips included
-};
-
-/// Everything that a training run depends on besides the files it reads: what a recipe holds.
+/// Everything that a training run depends on besides the files it reads: what a recipe holds. The
+/// fields are those that every objective has; each objective derives a struct with its own, and
+/// with defaults that differ (objectives/).
 struct TrainOptions {
-  TrainingObjective objective = TrainingObjective::kContrastive;
-  AverageOver average_over = AverageOver::kTokens;
-  PromptMode prompts = PromptMode::kClean;
-  /// Chat template around the prompt; "auto": the model's own.
-  std::string chat_template = "auto";
-  /// Sentences are cut to this many tokens before the prompt is put around them; 0 = never.
-  int64_t max_sentence_tokens = 0;
+  virtual ~TrainOptions() = default;
+
   /// Rows of one step, over all processes.
   int64_t batch_size = 768;
   /// Rows that are in memory at once, in each process.
@@ -52,14 +33,6 @@ struct TrainOptions {
   int64_t max_steps = 0;
   int64_t seed = 42;
   bool shuffle = true;
-  /// "lora", or what is trained in full: any of "language_model", "projector", "vision_tower"; of
-  /// CLIP "text_tower", "vision_tower".
-  std::vector<std::string> trainable = {"lora"};
-  /// How the frozen weights are held: fp32, bf16, or nf4 (then products are bf16 where the
-  /// processor has them, else fp32).
-  Precision base_precision = Precision::kBFloat16;
-  /// Keep only the layers' inputs and compute each layer again when its gradient is due.
-  bool gradient_checkpointing = true;
   /// Steps between checkpoints; 0 = none but the end.
   int64_t save_every = 50;
   /// Checkpoints that stay; older ones are removed.
@@ -68,25 +41,42 @@ struct TrainOptions {
   int64_t eval_every = 50;
   /// Rows of the held-out file that each of them looks at, from its begin; 0 = all.
   int64_t eval_rows = 2048;
-
-  LoraOptions lora;
-  ContrastiveOptions loss;
   OptimizerOptions optimizer;
 
-  void register_options(OptionRegistry& registry);
+  /// Name of the objective: "contrastive".
+  virtual std::string_view objective() const = 0;
+  /// Declares all options that the objective uses, and none that it does not.
+  virtual void register_options(OptionRegistry& registry);
   /// Throws ConfigError naming the field.
-  void validate() const;
+  virtual void validate() const;
+  /// The objective with its data and model. Throws what opening them throws: FileError,
+  /// FormatError, ConfigError, InputError.
+  virtual std::unique_ptr<Objective> open(const TrainFiles& files, ProcessGroup& group,
+                                          const ObjectiveCallbacks& callbacks) const = 0;
+  /// FLOPs of a token's way forward through the model in `model_dir`; by them a program chooses how
+  /// many threads are worth their meetings. Throws as reading config.json.
+  virtual double flops_per_token(const std::filesystem::path& model_dir) const = 0;
 
-  bool trains_lora() const { return trainable == std::vector<std::string>{"lora"}; }
+ protected:
+  TrainOptions() = default;
+  TrainOptions(const TrainOptions&) = default;
+  TrainOptions& operator=(const TrainOptions&) = default;
 };
 
-/// All options under their recipe names (the flags' names with underscores).
-Json to_json(TrainOptions options);
+/// The name that recipes give to the flag of that long name: "learning_rate".
+std::string recipe_key(std::string_view flag);
 
-/// Sets the options that `recipe` names, leaves the others. `source` names it in errors. A key
-/// "description" is not looked at. Throws ConfigError for a key that is no option, or a value of
-/// another type.
+/// The objective and all its options under their recipe names.
+Json to_json(const TrainOptions& options);
+
+/// Sets the options that `recipe` names, leaves the others. `source` names it in errors. The keys
+/// "description" and "objective" are not looked at. Throws ConfigError for a key that is no option
+/// of the objective (naming those whose it is), or a value of another type.
 void apply_recipe(const Json& recipe, std::string_view source, TrainOptions& options);
+
+/// The options, with their defaults, of the objective that `recipe` names; of contrastive if it
+/// names none. Throws ConfigError for an unknown one.
+std::unique_ptr<TrainOptions> make_options_for(const Json& recipe, std::string_view source);
 
 /// The recipe that `file_or_name` says: a file, or the name of one that comes with the program
 /// (recipes/NAME.json). Throws ConfigError listing the names, FileError or FormatError.

@@ -1,5 +1,8 @@
 #include "e5v/train/trained_parameters.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -38,6 +41,16 @@ std::map<std::string, at::Tensor> values_by_name(const std::vector<Parameter>& p
 }
 
 }  // namespace
+
+void validate_trainable(const std::vector<std::string>& trainable,
+                        const std::vector<std::string>& known) {
+  if (trainable.empty()) throw ConfigError("'trainable' is empty");
+  for (const std::string& part : trainable) {
+    if (std::find(known.begin(), known.end(), part) != known.end()) continue;
+    throw ConfigError(fmt::format("'trainable' has '{}', expected {}", printable(part, 40),
+                                  fmt::join(known, ", ")));
+  }
+}
 
 std::unique_ptr<LinearStorage> make_master_storage(const at::Tensor& weight) {
   return std::make_unique<MasterStorage>(weight.to(at::kFloat, false, /*copy=*/true));

@@ -20,6 +20,11 @@ namespace e5v {
 /// Whether the tensor of that canonical name is trained.
 using IsTrained = std::function<bool(const std::string& name)>;
 
+/// Throws ConfigError where `trainable`, the field of recipes, is empty or names a part that is
+/// none of `known`.
+void validate_trainable(const std::vector<std::string>& trainable,
+                        const std::vector<std::string>& known);
+
 /// The storage of a trained weight: a copy in float32, multiplied in the operands' type. For
 /// LoadOptions::make_storage.
 std::unique_ptr<LinearStorage> make_master_storage(const at::Tensor& weight);

@@ -52,26 +52,26 @@ std::string content_digest(const std::filesystem::path& path) {
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(TrainFiles files_, TrainOptions options_, ProcessGroup& group_, TrainCallbacks callbacks_,
-       const ObjectiveFactory& make)
+  Impl(TrainFiles files_, const TrainOptions& options_, ProcessGroup& group_,
+       TrainCallbacks callbacks_)
       : files(std::move(files_)),
-        options((options_.validate(), std::move(options_))),
+        options((options_.validate(), options_)),
         group(group_),
         callbacks(std::move(callbacks_)),
         folder(open_folder(files)),
-        objective(open_objective(make)),
+        objective(open_objective()),
         optimizer(objective->parameters(), options.optimizer),
         recipe(to_json(options)) {
     check_sizes();
     // A state written by one run must not be continued on other data.
-    recipe.update(objective->own_options());
     recipe["data_digest"] = content_digest(files.data);
     begin_or_resume();
   }
 
-  std::unique_ptr<Objective> open_objective(const ObjectiveFactory& make) {
-    const auto on_warning = [this](const std::string& message) { warn(message); };
-    return make ? make(group, on_warning) : make_objective(files, options, group, on_warning);
+  std::unique_ptr<Objective> open_objective() {
+    return options.open(files, group,
+                        {.on_warning = [this](const std::string& message) { warn(message); },
+                         .on_progress = callbacks.on_data_progress});
   }
 
   static RunFolder open_folder(const TrainFiles& files) {
@@ -113,6 +113,7 @@ struct Trainer::Impl {
     record["revision"] = program_revision();
     record["num_processes"] = group.size();
     write_file(folder.path() / "recipe.json", record.dump(2) + "\n");
+    if (next_step > num_steps) return;
     say(fmt::format("{} rows, {} steps of {}; {} trained values, weights {} MB",
                     objective->num_rows(), num_steps, options.batch_size, num_trained(),
                     objective->num_weight_bytes() >> 20));
@@ -132,7 +133,13 @@ struct Trainer::Impl {
     objective->load(saved.folder);
     optimizer.restore(read_tensor_file(saved.folder / "optimizer.safetensors"), saved.step);
     next_step = saved.step + 1;
-    say(fmt::format("goes on after step {}", saved.step));
+    if (next_step <= num_steps) say(fmt::format("goes on after step {}", saved.step));
+  }
+
+  /// Of the last step that is done.
+  double loss_before() const {
+    const std::vector<Json> metrics = folder.metrics();
+    return metrics.empty() ? 0 : require_field<double>(metrics.back(), "loss");
   }
 
   int64_t num_trained() const {
@@ -211,10 +218,12 @@ struct Trainer::Impl {
     if (callbacks.on_step) callbacks.on_step(metrics);
   }
 
-  void finish() {
-    if (group.is_first()) {
+  /// Writes the result, the curve last: where that is, a run that was finished has all.
+  void finish(bool was_finished) {
+    const std::filesystem::path curve = folder.path() / "loss.svg";
+    if (group.is_first() && !(was_finished && std::filesystem::exists(curve))) {
       objective->write_result(folder.path());
-      write_file(folder.path() / "loss.svg", loss_curve_svg(folder.metrics()));
+      write_file(curve, loss_curve_svg(folder.metrics()));
     }
     group.barrier();
   }
@@ -227,7 +236,7 @@ struct Trainer::Impl {
   }
 
   TrainFiles files;
-  TrainOptions options;
+  const TrainOptions& options;
   ProcessGroup& group;
   TrainCallbacks callbacks;
   RunFolder folder;
@@ -239,10 +248,9 @@ struct Trainer::Impl {
   std::vector<uint32_t> order;
 };
 
-Trainer::Trainer(TrainFiles files, TrainOptions options, ProcessGroup& group,
-                 TrainCallbacks callbacks, const ObjectiveFactory& make)
-    : impl_(std::make_unique<Impl>(std::move(files), std::move(options), group,
-                                   std::move(callbacks), make)) {}
+Trainer::Trainer(TrainFiles files, const TrainOptions& options, ProcessGroup& group,
+                 TrainCallbacks callbacks)
+    : impl_(std::make_unique<Impl>(std::move(files), options, group, std::move(callbacks))) {}
 
 Trainer::~Trainer() = default;
 
@@ -251,6 +259,7 @@ TrainSummary Trainer::run() {
   Impl& self = *impl_;
   const TrainOptions& options = self.options;
   TrainSummary summary{.num_steps = self.num_steps, .first_step = self.next_step};
+  if (summary.was_finished()) summary.last_loss = self.loss_before();
   const Clock::time_point started = Clock::now();
   for (int64_t step = self.next_step; step <= self.num_steps; ++step) {
     const Clock::time_point step_started = Clock::now();
@@ -282,7 +291,7 @@ TrainSummary Trainer::run() {
     summary.num_pairs += options.batch_size;
     summary.text_cost.tokens += num_tokens;
   }
-  self.finish();
+  self.finish(summary.was_finished());
   summary.text_cost.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   if (summary.num_pairs > 0) {
     self.objective->add_costs(summary.num_pairs, summary.text_cost, summary.picture_cost);

@@ -21,7 +21,8 @@ PartKind part_from_name(const std::string& name) {
 }
 
 /// Whether the weight is trained in full.
-bool is_trained(const WeightNames& names, const std::string& name, const TrainOptions& options) {
+bool is_trained(const WeightNames& names, const std::string& name,
+                const TrainingModelOptions& options) {
   if (options.trains_lora()) return false;
   return std::any_of(
       options.trainable.begin(), options.trainable.end(),
@@ -55,9 +56,39 @@ Precision load_precision(Precision base) {
 
 }  // namespace
 
-TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const TrainOptions& options,
-                             bool with_pictures, const std::filesystem::path& adapter,
-                             bool with_head)
+void TrainingModelOptions::register_options(OptionRegistry& registry) {
+  registry.add("trainable", trainable, "lora, or in full: language_model, projector, vision_tower");
+  registry.add(
+      "base-precision", base_precision,
+      {{"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}, {"nf4", Precision::kNf4}},
+      "How frozen weights are held");
+  registry.add("gradient-checkpointing", gradient_checkpointing,
+               "Compute each layer a second time rather than keep what it computed");
+  registry.add("chat-template", chat_template,
+               "Chat template around the prompt; auto = the model's");
+  lora.register_options(registry);
+}
+
+void TrainingModelOptions::validate() const {
+  validate_trainable(trainable, {"lora", "language_model", "projector", "vision_tower"});
+  for (const std::string& part : trainable) {
+    if (part == "lora" && !trains_lora()) {
+      throw ConfigError("'trainable' has 'lora' and others, expected either lora or whole parts");
+    }
+  }
+  if (!trains_lora() && base_precision == Precision::kNf4) {
+    throw ConfigError("'base_precision' is nf4, expected fp32 or bf16 where weights are trained");
+  }
+  lora.validate();
+}
+
+ChatTemplate TrainingModelOptions::chat(const ItemPreparer& preparer) const {
+  return chat_template == "auto" ? preparer.chat_template() : find_chat_template(chat_template);
+}
+
+TrainingModel::TrainingModel(const std::filesystem::path& model_dir,
+                             const TrainingModelOptions& options, int64_t seed, bool with_pictures,
+                             const std::filesystem::path& adapter, bool with_head)
     : model_dir_(model_dir), options_(options), architecture_(load_architecture(model_dir)) {
   const WeightNames& names = architecture_->weight_names();
   for (const std::string& part : options.trainable) {
@@ -85,9 +116,8 @@ TrainingModel::TrainingModel(const std::filesystem::path& model_dir, const Train
   if (options.trains_lora()) {
     std::optional<LoraAdapter> start;
     if (!adapter.empty()) start = LoraAdapter::load(adapter, names);
-    lora_ =
-        apply_lora([&](ParameterVisitor& visitor) { model_->visit_parameters(visitor); }, names,
-                   options.lora, static_cast<uint64_t>(options.seed), start ? &*start : nullptr);
+    lora_ = apply_lora([&](ParameterVisitor& visitor) { model_->visit_parameters(visitor); }, names,
+                       options.lora, static_cast<uint64_t>(seed), start ? &*start : nullptr);
     for (auto& [name, value] : lora_.tensors()) parameters_.push_back({name, value});
   } else {
     if (!adapter.empty()) {

@@ -47,12 +47,26 @@ std::string clean_up_tokenization(std::string text) {
   return text;
 }
 
-TrainingPrompt::TrainingPrompt(const ItemPreparer& preparer, const TrainOptions& options)
+void TrainingPromptOptions::register_options(OptionRegistry& registry) {
+  registry.add("prompts", prompts,
+               {{"clean", PromptMode::kClean}, {"paper-code", PromptMode::kPaperCode}},
+               "The prompts of embedding, or the published script's own");
+  registry.add("max-sentence-tokens", max_sentence_tokens,
+               "Cut sentences to so many tokens; 0 = never");
+}
+
+void TrainingPromptOptions::validate() const {
+  if (max_sentence_tokens >= 0) return;
+  throw ConfigError(
+      fmt::format("'max_sentence_tokens' is {}, expected 0 or more", max_sentence_tokens));
+}
+
+TrainingPrompt::TrainingPrompt(const ItemPreparer& preparer, const TrainingPromptOptions& options,
+                               ChatTemplate chat)
     : preparer_(preparer),
       mode_(options.prompts),
       max_sentence_tokens_(options.max_sentence_tokens),
-      chat_(options.chat_template == "auto" ? preparer.chat_template()
-                                            : find_chat_template(options.chat_template)),
+      chat_(chat),
       paper_code_template_(apply_chat_template(
           chat_, std::string(kTextPlaceholder) + "\nSummary above sentence in one word:")) {
   std::replace(paper_code_template_.begin(), paper_code_template_.end(), '_', ' ');

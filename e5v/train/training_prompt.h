@@ -5,11 +5,27 @@
 #include <string_view>
 #include <vector>
 
+#include "e5v/base/options.h"
 #include "e5v/embed/prepare.h"
-#include "e5v/train/train_options.h"
 #include "e5v/train/triplets.h"
 
 namespace e5v {
+
+/// On which bytes a text is trained.
+enum class PromptMode {
+  kClean,      ///< "clean": the very prompt that embedding uses, without padding
+  kPaperCode,  ///< "paper-code": what the published script does, its slips included
+};
+
+struct TrainingPromptOptions {
+  PromptMode prompts = PromptMode::kClean;
+  /// Sentences are cut to this many tokens before the prompt is put around them; 0 = never.
+  int64_t max_sentence_tokens = 0;
+
+  void register_options(OptionRegistry& registry);
+  /// Throws ConfigError.
+  void validate() const;
+};
 
 /// Turns an item of a triplet into what the model is trained on. Thread-safe.
 ///
@@ -23,8 +39,9 @@ namespace e5v {
 /// close the prompt of embedding, and tokenized.
 class TrainingPrompt {
  public:
-  /// `preparer` must outlive this. Throws ConfigError for an unknown chat template.
-  TrainingPrompt(const ItemPreparer& preparer, const TrainOptions& options);
+  /// `preparer` must outlive this; `chat` goes around the prompt.
+  TrainingPrompt(const ItemPreparer& preparer, const TrainingPromptOptions& options,
+                 ChatTemplate chat);
 
   /// Throws InputError (not UTF-8, too long; a picture with kPaperCode), and what reading a picture
   /// throws.

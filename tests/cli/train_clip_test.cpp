@@ -62,6 +62,10 @@ TEST_F(TrainClipCommandTest, WhatIsTrainedIsEvaluatedBothAsClipAndAsSearle) {
   EXPECT_THAT(run_e5v(phi).err, HasSubstr("--resume continues it"));
   EXPECT_THAT(run_e5v(phi + "--resume --concept-weight 2").err, HasSubstr("'concept_weight' is 2"));
   run(phi + "--resume --quiet");
+  // The name before --objective: the same run under another name.
+  const ProgramResult same =
+      run("train --objective phi --resume " + phi.substr(phi.find("--threads")));
+  EXPECT_THAT(same.out, HasSubstr("finished before, all 4 steps are done"));
   const Json as_searle = Json::parse(
       run(fmt::format("eval retrieval --system searle --phi {} --model {} {} --output {}",
                       path("phi/phi.safetensors"), clip, data, path("searle-report")))

@@ -120,6 +120,26 @@ TEST_F(TrainCommandTest, ARunIsWhatEmbedAndMergeTake) {
                   1, HasSubstr("expected a new or empty folder"));
 }
 
+TEST_F(TrainCommandTest, TheHelpHasEachOptionOnceUnderTheObjectivesThatUseIt) {
+  const std::string help = run_e5v("train --help").out;
+  const auto count = [&](const std::string& text) {
+    size_t number = 0;
+    for (size_t at = 0; (at = help.find(text, at)) != std::string::npos; ++at) ++number;
+    return number;
+  };
+  for (const char* flag : {"--batch-size", "--temperature", "--trainable", "--lora-rank"}) {
+    EXPECT_EQ(count(std::string("  ") + flag + " "), 1u) << flag;
+  }
+  const auto place = [&](const std::string& text) {
+    EXPECT_EQ(count(text), 1u) << text;
+    return help.find(text);
+  };
+  EXPECT_LT(place("Options of every objective:"), place("  --batch-size "));
+  EXPECT_LT(place("Options of contrastive, language:"), place("  --lora-rank "));
+  EXPECT_LT(place("Options of phi:"), place("  --concept-weight "));
+  EXPECT_THAT(help, ::testing::ContainsRegex("--batch-size INT.*768, of phi: 256"));
+}
+
 TEST_F(TrainCommandTest, FlagsGoBeforeTheRecipeAlsoWhereTheyTurnSomethingOff) {
   const ProgramResult result =
       train("run", "--max-steps 1 --lora-alpha 3 --no-shuffle --no-gradient-checkpointing");
@@ -140,6 +160,26 @@ TEST_F(TrainCommandTest, AKilledRunResumesToTheSameLossesAndTheSameBytes) {
   EXPECT_EQ(train("broken", "--resume").status, 0);
   EXPECT_EQ(losses("broken"), losses("whole"));
   EXPECT_EQ(adapter("broken"), adapter("whole"));
+}
+
+TEST_F(TrainCommandTest, AFinishedRunIsResumedToNothing) {
+  ASSERT_EQ(train("run", "--max-steps 4").status, 0);
+  const auto steps = losses("run");
+  const std::string bytes = adapter("run");
+  const ProgramResult again = train("run", "--max-steps 4 --resume");
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(again.out, path("run") + ": finished before, all 4 steps are done\n");
+  EXPECT_EQ(again.err, "");
+  const ProgramResult as_json = train("run", "--max-steps 4 --resume --json");
+  EXPECT_EQ(Json::parse(as_json.out)["loss"], steps.back());
+  EXPECT_EQ(Json::parse(as_json.out)["pairs"], 0);
+  EXPECT_EQ(losses("run"), steps);
+  EXPECT_EQ(adapter("run"), bytes);
+  // One that was killed before its result was written still gets it.
+  fs::remove(folder_ / "run/loss.svg");
+  fs::remove(folder_ / "run/adapter_model.safetensors");
+  EXPECT_EQ(train("run", "--max-steps 4 --resume").status, 0);
+  EXPECT_EQ(adapter("run"), bytes);
 }
 
 TEST_F(TrainCommandTest, AFullDiskAtCheckpointTimeKeepsTheCheckpointBefore) {
@@ -224,6 +264,11 @@ TEST_F(TrainCommandTest, ARecipeOrFlagThatIsNoneIsNamed) {
                   HasSubstr("'batch_sise'"));
   expect_one_line(run_e5v("train --model x --data y --output z --recipe nono"), 2,
                   HasSubstr("'nono' is neither a file nor one of"));
+  expect_one_line(train("a", "--objective sleep"), 2, HasSubstr("'sleep' is none of contrastive"));
+  expect_one_line(train("a", "--concept-weight 1"), 2,
+                  HasSubstr("'concept_weight' is an option of objective phi, not of contrastive"));
+  expect_one_line(train("a", "--objective clip"), 2,
+                  HasSubstr("tiny: 'lora_alpha' is an option of objective contrastive, language"));
   expect_one_line(train("a", "--schedule sine"), 2, HasSubstr("'sine' is none of linear"));
   expect_one_line(train("a", "--lora-dropout 1"), 2, HasSubstr("'lora_dropout' is 1"));
   expect_one_line(train("a", "--no-shufle"), 2, HasSubstr("did you mean '--no-shuffle'"));

@@ -107,5 +107,33 @@ TEST(ContrastiveLossTest, GradientAgreesWithFiniteDifferences) {
   }
 }
 
+TEST(ClipLossTest, EqualsItsDefinition) {
+  at::manual_seed(3);
+  constexpr int64_t B = 5, P = 7;
+  const at::Tensor images = at::randn({B, P}), texts = 3 * at::randn({B, P});
+  const double scale = 9.5;
+  const auto cosine = [&](int64_t i, int64_t t) {
+    double dot = 0, image_square = 0, text_square = 0;
+    for (int64_t k = 0; k < P; ++k) {
+      const auto x = images[i][k].item<double>(), y = texts[t][k].item<double>();
+      dot += x * y;
+      image_square += x * x;
+      text_square += y * y;
+    }
+    return dot / std::sqrt(image_square * text_square);
+  };
+  double expected = 0;
+  for (int64_t i = 0; i < B; ++i) {
+    double texts_sum = 0, images_sum = 0;
+    for (int64_t j = 0; j < B; ++j) {
+      texts_sum += std::exp(scale * cosine(i, j));
+      images_sum += std::exp(scale * cosine(j, i));
+    }
+    expected += (std::log(texts_sum) + std::log(images_sum) - 2 * scale * cosine(i, i)) / (2 * B);
+  }
+  const at::Tensor loss = clip_loss(images, texts, at::scalar_tensor(std::log(scale)));
+  EXPECT_NEAR(loss.item<double>(), expected, 1e-5);
+}
+
 }  // namespace
 }  // namespace e5v

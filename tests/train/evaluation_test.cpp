@@ -9,6 +9,7 @@
 #include "e5v/base/file.h"
 #include "e5v/convert/random_model.h"
 #include "e5v/embed/embedder.h"
+#include "e5v/train/objectives/contrastive.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 
@@ -66,7 +67,7 @@ class EvaluationTest : public ::testing::Test {
     files_.model = folder_ / "model";
     files_.data = write_triplets("triplets.csv", 8);
     files_.eval_data = write_triplets("held_out.csv", 2 * kBatchSize + 1);  // one fills no batch
-    options_.base_precision = Precision::kFloat32;
+    options_.model.base_precision = Precision::kFloat32;
     options_.batch_size = kBatchSize;
     options_.epochs = 4;
     options_.eval_every = 3;
@@ -101,7 +102,7 @@ class EvaluationTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   TrainFiles files_;
-  TrainOptions options_;
+  ContrastiveTrainOptions options_;
 };
 
 TEST_F(EvaluationTest, HeldOutPairsAreEvaluatedAsEmbeddingHasThem) {

@@ -20,6 +20,7 @@
 #include "e5v/embed/embedder.h"
 #include "e5v/nn/tensor_file.h"
 #include "e5v/train/grad_cache.h"
+#include "e5v/train/objectives/contrastive.h"
 #include "e5v/train/training_batch.h"
 #include "e5v/train/training_model.h"
 #include "tests/support/golden.h"
@@ -92,7 +93,7 @@ class TrainerGoldenTest : public ::testing::Test {
   Golden golden_;
   TemporaryFolder folder_;
   TrainFiles files_;
-  TrainOptions options_;
+  ContrastiveTrainOptions options_;
   TrainSummary summary_;
 };
 
@@ -122,10 +123,11 @@ TEST_P(TrainerModesGoldenTest, GradientsOfTheFirstStepEqualTheReference) {
   const std::string mode = GetParam();
   apply_recipe({{"prompts", mode}}, "test", options_);
   for (const bool checkpointing : {false, true}) {
-    options_.gradient_checkpointing = checkpointing;
+    options_.model.gradient_checkpointing = checkpointing;
     const ItemPreparer preparer(files_.model);
-    const TrainingPrompt prompt(preparer, options_);
-    const TrainingModel model(files_.model, options_, /*with_pictures=*/false, files_.adapter);
+    const TrainingPrompt prompt(preparer, options_.prompt, options_.model.chat(preparer));
+    const TrainingModel model(files_.model, options_.model, options_.seed,
+                              /*with_pictures=*/false, files_.adapter);
     const TripletFile data(files_.data);
     const std::vector<TrainingRows> parts = {prepare_rows(data, {0, 1, 2, 3}, prompt),
                                              prepare_rows(data, {4, 5, 6, 7}, prompt)};
@@ -158,11 +160,11 @@ INSTANTIATE_TEST_SUITE_P(Modes, TrainerModesGoldenTest, ::testing::Values("clean
 
 TEST_F(TrainerGoldenTest, MicroBatchesAndCheckpointingDoNotChangeTheRun) {
   options_.micro_batch_size = 8;
-  options_.gradient_checkpointing = false;
-  options_.lora.lora_dropout = 0.2;
+  options_.model.gradient_checkpointing = false;
+  options_.model.lora.lora_dropout = 0.2;
   const auto whole = train("whole");
   options_.micro_batch_size = 3;
-  options_.gradient_checkpointing = true;
+  options_.model.gradient_checkpointing = true;
   const auto parts = train("parts");
   const auto a = losses_of(whole), b = losses_of(parts);
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4 * a[i]) << i;
@@ -171,7 +173,7 @@ TEST_F(TrainerGoldenTest, MicroBatchesAndCheckpointingDoNotChangeTheRun) {
 
 TEST_F(TrainerGoldenTest, AResumedRunGoesOnToTheBit) {
   options_.shuffle = true;
-  options_.lora.lora_dropout = 0.1;
+  options_.model.lora.lora_dropout = 0.1;
   const auto whole = train("whole");
   options_.save_every = 3;
   options_.max_steps = 0;
@@ -214,10 +216,10 @@ TEST_F(TrainerGoldenTest, TheAdapterIsWhatEmbeddingLoads) {
   items[0].text = "A brown dog sleeps on the water .";
   const std::vector<float> embedded = Embedder(embed).embed(items)[0];
 
-  options_.max_sentence_tokens = 0;
+  options_.prompt.max_sentence_tokens = 0;
   const ItemPreparer preparer(files_.model);
-  const TrainingPrompt prompt(preparer, options_);
-  const TrainingModel model(files_.model, options_, false, run);
+  const TrainingPrompt prompt(preparer, options_.prompt, options_.model.chat(preparer));
+  const TrainingModel model(files_.model, options_.model, options_.seed, false, run);
   TrainingRows rows;
   rows.items.push_back(prompt.prepare({*items[0].text, {}}));
   const at::NoGradGuard no_grad;
@@ -232,7 +234,7 @@ TEST_F(TrainerGoldenTest, FrozenWeightsMayBeBfloat16OrNf4) {
   files_.adapter.clear();
   options_.optimizer.learning_rate = 2e-3;
   for (const auto precision : {Precision::kBFloat16, Precision::kNf4}) {
-    options_.base_precision = precision;
+    options_.model.base_precision = precision;
     const auto losses = losses_of(train(precision == Precision::kNf4 ? "nf4" : "bf16"));
     EXPECT_LT(losses.back(), losses.front());
   }
@@ -240,7 +242,7 @@ TEST_F(TrainerGoldenTest, FrozenWeightsMayBeBfloat16OrNf4) {
 
 TEST_F(TrainerGoldenTest, AWholeLanguageModelIsTrainedByTheSameTrainer) {
   files_.adapter.clear();
-  options_.trainable = {"language_model"};
+  options_.model.trainable = {"language_model"};
   options_.optimizer.learning_rate = 1e-3;
   const auto run = train("run");
   EXPECT_LT(losses_of(run).back(), losses_of(run).front());
@@ -265,7 +267,7 @@ TEST_F(TrainerGoldenTest, PicturesTrainTheProjectorAndTheTower) {
                   "{{\"anchor\": {{\"image\": \"{0}/wide_150x50.png\"}}, \"positive\": \"b\"}}\n",
                   images.native()));
   files_.data = folder_ / "pairs.jsonl";
-  options_.trainable = {"projector", "vision_tower"};
+  options_.model.trainable = {"projector", "vision_tower"};
   options_.batch_size = 2;
   options_.micro_batch_size = 1;
   options_.epochs = 12;
@@ -308,7 +310,7 @@ TEST_F(TrainerGoldenTest, AnAdapterOfAnotherModelNamesTheFirstMismatch) {
   files_.adapter = wider;
   EXPECT_THAT(error_of("shape"), HasSubstr("layers.0.mlp.up_proj' updates a ["));
   files_.adapter = original;
-  options_.lora.lora_rank = 8;
+  options_.model.lora.lora_rank = 8;
   EXPECT_THAT(error_of("rank"), HasSubstr("has rank 4, but 'lora_rank' is 8"));
 }
 
@@ -341,7 +343,7 @@ TEST(TrainerWorkerGoldenTest, RunsInAProcessOfItsOwn) {
   files.output = json["output"].get<std::string>();
   files.adapter = json["adapter"].get<std::string>();
   files.resume = json["resume"];
-  TrainOptions options;
+  ContrastiveTrainOptions options;
   apply_recipe(json["options"], "worker", options);
   ProcessGroup group(RankAddress::from_environment(), /*timeout_s=*/60);
   TrainCallbacks callbacks;
@@ -406,7 +408,7 @@ class TrainerProcessesGoldenTest : public TrainerGoldenTest {
 TEST_F(TrainerProcessesGoldenTest, ARunThatIsKilledAgainAndAgainEndsAsIfItHadNotBeen) {
   options_.epochs = 4;
   options_.save_every = 2;
-  options_.lora.lora_dropout = 0.1;
+  options_.model.lora.lora_dropout = 0.1;
   const auto whole = train("whole");
   const auto broken = folder_ / "broken";
   for (const size_t num_steps : {3, 8, 13}) {
@@ -425,7 +427,7 @@ TEST_F(TrainerProcessesGoldenTest, ARunThatIsKilledAgainAndAgainEndsAsIfItHadNot
 }
 
 TEST_F(TrainerProcessesGoldenTest, TwoProcessesWithHalfTheBatchTrainTheSameAdapter) {
-  options_.lora.lora_dropout = 0.1;
+  options_.model.lora.lora_dropout = 0.1;
   const auto alone = train("alone");
   const auto both = folder_ / "both";
   const pid_t second = start(both, false, false, 1, 2);

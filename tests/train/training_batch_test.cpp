@@ -23,9 +23,7 @@ class TrainingBatchGoldenTest : public ::testing::Test {
 
   TrainingRows rows(const std::string& csv, PromptMode mode, int64_t max_sentence_tokens = 0) {
     write_file(folder_ / "x.csv", csv);
-    options_.prompts = mode;
-    options_.max_sentence_tokens = max_sentence_tokens;
-    const TrainingPrompt prompt(preparer_, options_);
+    const TrainingPrompt prompt(preparer_, {mode, max_sentence_tokens}, preparer_.chat_template());
     const TripletFile file(folder_ / "x.csv");
     std::vector<uint32_t> indices;
     for (uint32_t i = 0; i < file.size(); ++i) indices.push_back(i);
@@ -38,7 +36,6 @@ class TrainingBatchGoldenTest : public ::testing::Test {
   TemporaryFolder folder_;
   std::filesystem::path model_;
   ItemPreparer preparer_;
-  TrainOptions options_;
 };
 
 TEST_F(TrainingBatchGoldenTest, CleanModeTrainsOnThePromptOfEmbedding) {

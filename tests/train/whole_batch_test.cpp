@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "e5v/train/objectives/contrastive.h"
+
 namespace e5v {
 namespace {
 
@@ -27,7 +29,7 @@ TEST(WholeBatchTest, RowsWithEmbeddingsThatAreNotFiniteAreNamed) {
 }
 
 TEST(WholeBatchTest, FiguresAreMeansOverWholeBatchesOfTheRowsToEvaluate) {
-  TrainOptions options;
+  ContrastiveTrainOptions options;
   options.batch_size = 2;
   options.eval_rows = 5;
   std::vector<std::vector<uint32_t>> batches;

@@ -1,4 +1,4 @@
-#include "e5v/train/phi_objective.h"
+#include "e5v/train/objectives/phi.h"
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -9,7 +9,7 @@
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/image/decode.h"
 #include "e5v/nn/tensor_file.h"
-#include "e5v/train/clip_objective.h"
+#include "e5v/train/contrastive_loss.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"
@@ -28,20 +28,19 @@ class PhiObjectiveTest : public ::testing::Test {
     write_clip_world(folder_.path());
     write_file(folder_ / "concepts.txt", "red\nblue\ta $ half\n\nleft\tat the $\thalf at $\n");
     files_.model = folder_ / "model";
-    files_.pictures = folder_ / "images";
-    options_.base_precision = Precision::kFloat32;
+    files_.data = folder_ / "images";
     options_.batch_size = 8;
     options_.micro_batch_size = 8;
     options_.save_every = 0;
     options_.optimizer.learning_rate = 1e-3;
     options_.optimizer.warmup_steps = 0;
-    phi_.hidden_size = 32;
-    phi_.concepts = folder_ / "concepts.txt";
-    phi_.concepts_per_picture = 2;
+    options_.hidden_size = 32;
+    options_.concepts = folder_ / "concepts.txt";
+    options_.concepts_per_picture = 2;
   }
 
   std::unique_ptr<PhiObjective> open() {
-    return std::make_unique<PhiObjective>(files_, options_, phi_, group_, nullptr, nullptr);
+    return std::make_unique<PhiObjective>(files_, options_, group_, ObjectiveCallbacks{});
   }
 
   std::map<std::string, at::Tensor> gradients_of(PhiObjective& objective) {
@@ -54,14 +53,10 @@ class PhiObjectiveTest : public ::testing::Test {
   }
 
   TrainSummary train(const fs::path& output, bool resume = false) {
-    const TrainFiles files{.model = files_.model,
-                           .data = files_.pictures,
-                           .output = output,
-                           .adapter = {},
-                           .eval_data = {},
-                           .resume = resume};
-    return Trainer(files, options_, group_, {}, [&](ProcessGroup&, const auto&) { return open(); })
-        .run();
+    TrainFiles files = files_;
+    files.output = output;
+    files.resume = resume;
+    return Trainer(files, options_, group_).run();
   }
 
   /// In the order of their files' names, as they are trained on.
@@ -76,6 +71,7 @@ class PhiObjectiveTest : public ::testing::Test {
 
   std::string error_of_opening() {
     try {
+      options_.validate();
       open();
     } catch (const Error& error) {
       return error.what();
@@ -84,19 +80,18 @@ class PhiObjectiveTest : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  PhiObjective::Files files_;
-  TrainOptions options_;
-  PhiOptions phi_;
+  TrainFiles files_;
+  PhiTrainOptions options_;
   ProcessGroup group_;
   const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
 };
 
 TEST_F(PhiObjectiveTest, TheLossIsThatOfTheTextsThatEvaluationComposes) {
   write_file(folder_ / "one.txt", "blue\ta $ half\n");
-  phi_.concepts = folder_ / "one.txt";  // so that every draw is the same
-  phi_.dropout = 0;
-  phi_.concept_weight = 0.4;
-  phi_.temperature = 0.2;
+  options_.concepts = folder_ / "one.txt";  // so that every draw is the same
+  options_.dropout = 0;
+  options_.concept_weight = 0.4;
+  options_.temperature = 0.2;
   const auto objective = open();
   fs::create_directories(folder_ / "result");
   objective->write_result(folder_ / "result");
@@ -152,11 +147,11 @@ TEST_F(PhiObjectiveTest, MicroBatchesDoNotChangeTheGradientNorWhatIsDrawn) {
 }
 
 TEST_F(PhiObjectiveTest, TrainingMakesTextsThatFindTheirPictures) {
-  files_.eval_pictures = files_.pictures;
+  files_.eval_data = files_.data;
   options_.epochs = 150;
   options_.eval_every = 150;
-  phi_.hidden_size = 0;
-  phi_.dropout = 0.1;
+  options_.hidden_size = 0;
+  options_.dropout = 0.1;
   train(folder_ / "run");
   const auto metrics = RunFolder(folder_ / "run").metrics();
   EXPECT_LT(metrics.back()["loss"].get<double>(), metrics.front()["loss"].get<double>() - 1);
@@ -196,7 +191,7 @@ TEST_F(PhiObjectiveTest, AResumedRunEndsWithTheSameWeights) {
   for (const auto& [name, tensor] : read_tensor_file(folder_ / "saved" / "phi.safetensors")) {
     EXPECT_TRUE(at::equal(tensor, whole.at(name))) << name;
   }
-  phi_.concept_weight = 0.1;
+  options_.concept_weight = 0.1;
   EXPECT_THROW(train(folder_ / "saved", /*resume=*/true), ConfigError);
 }
 
@@ -210,30 +205,32 @@ TEST_F(PhiObjectiveTest, FeaturesThatWereComputedBeforeAnInterruptionAreNotCompu
   const auto compute = [&](const fs::path& pictures) {
     return compute_picture_features(pictures, *clip, processor, options);
   };
-  EXPECT_THROW(compute(files_.pictures), std::runtime_error);
+  EXPECT_THROW(compute(files_.data), std::runtime_error);
   // As if the last row had not reached the disk as a whole.
   fs::resize_file(options.cache, fs::file_size(options.cache) - 1);
   std::vector<uint64_t> progress;
   options.on_progress = [&](uint64_t done, uint64_t) { progress.push_back(done); };
-  const PictureFeatures resumed = compute(files_.pictures);
+  const PictureFeatures resumed = compute(files_.data);
   EXPECT_THAT(progress, ElementsAre(8));  // rows 5 to 7
   options.cache.clear();
-  EXPECT_TRUE(at::equal(resumed.features, compute(files_.pictures).features));
+  EXPECT_TRUE(at::equal(resumed.features, compute(files_.data).features));
   // Other pictures begin anew.
   options.cache = folder_ / "features.bin";
   fs::remove(folder_ / "images/red-left.png");
   progress.clear();
-  EXPECT_EQ(compute(files_.pictures).features.size(0), 7);
+  EXPECT_EQ(compute(files_.data).features.size(0), 7);
   EXPECT_THAT(progress, ElementsAre(3, 6, 7));
 }
 
 TEST_F(PhiObjectiveTest, APictureThatCannotBeReadIsNamedOrLeftOut) {
   write_file(folder_ / "images/broken.png", "no picture");
   EXPECT_THAT(error_of_opening(), HasSubstr("broken.png"));
-  files_.on_bad_picture = OnBadRow::kSkip;
+  files_.on_bad_row = OnBadRow::kSkip;
   std::vector<std::string> warnings;
-  const PhiObjective objective(files_, options_, phi_, group_, nullptr,
-                               [&](const std::string& warning) { warnings.push_back(warning); });
+  const PhiObjective objective(
+      files_, options_, group_,
+      {.on_warning = [&](const std::string& warning) { warnings.push_back(warning); },
+       .on_progress = nullptr});
   EXPECT_EQ(objective.num_rows(), 8);
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("broken.png")));
 }
@@ -243,18 +240,18 @@ TEST_F(PhiObjectiveTest, MistakesAreNamed) {
   EXPECT_THAT(error_of_opening(), HasSubstr("line 2: the phrase 'a blue half' has no '$'"));
   write_file(folder_ / "concepts.txt", "\n");
   EXPECT_THAT(error_of_opening(), HasSubstr("has no concepts"));
-  phi_.concepts.clear();
+  options_.concepts.clear();
   EXPECT_EQ(error_of_opening(), "no error");
-  phi_.dropout = 1;
+  options_.dropout = 1;
   EXPECT_THAT(error_of_opening(), HasSubstr("'phi_dropout' is 1"));
-  phi_.dropout = 0;
+  options_.dropout = 0;
   options_.batch_size = 1;
   EXPECT_THAT(error_of_opening(), HasSubstr("nothing to tell apart"));
   options_.batch_size = 8;
   fs::create_directories(folder_ / "empty");
-  files_.pictures = folder_ / "empty";
+  files_.data = folder_ / "empty";
   EXPECT_THAT(error_of_opening(), HasSubstr("no pictures"));
-  files_.pictures = folder_ / "nowhere";
+  files_.data = folder_ / "nowhere";
   EXPECT_THAT(error_of_opening(), HasSubstr("nowhere"));
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/image/image_processor.h"
@@ -14,25 +14,30 @@
 
 namespace e5v {
 
-/// CLIP's loss (Radford et al. 2021): the mean, over rows and both directions, of the cross entropy
-/// of "which text belongs to this picture" and "which picture belongs to this text".
-///   images, texts  [B, P], of any length; row i of one belongs to row i of the other
-///   logit_scale    logarithm of what cosines are multiplied by, a scalar
-///   returns        a scalar, differentiable in all three
-at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
-                     const at::Tensor& logit_scale);
+struct ClipTrainOptions final : TrainOptions {
+  /// "text_tower", "vision_tower", each with its projection, or both.
+  std::vector<std::string> trainable = {"text_tower", "vision_tower"};
+  /// What products are computed in, fp32 or bf16; weights are trained in fp32.
+  Precision base_precision = Precision::kBFloat16;
+
+  std::string_view objective() const override { return "clip"; }
+  void register_options(OptionRegistry& registry) override;
+  void validate() const override;
+  std::unique_ptr<Objective> open(const TrainFiles& files, ProcessGroup& group,
+                                  const ObjectiveCallbacks& callbacks) const override;
+  double flops_per_token(const std::filesystem::path& model_dir) const override;
+};
 
 /// Both towers of a CLIP folder on rows of a picture and a text, with a learned temperature: from
-/// random weights, or on from published ones. `trainable` names "text_tower", "vision_tower", each
-/// with its projection, or both; the temperature is always trained. As the paper has it, gains,
-/// biases and the temperature do not decay, and cosines are multiplied by at most 100.
+/// random weights, or on from published ones. As the paper has it, gains, biases and the
+/// temperature do not decay, and cosines are multiplied by at most 100.
 class ClipObjective final : public Objective {
  public:
   /// Opens the data and loads the model. Throws FileError, FormatError; ConfigError, e.g. where
   /// pictures are missing (how many, and the first); FormatError naming the first row that is not a
   /// picture and a text.
-  ClipObjective(const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
-                const std::function<void(const std::string&)>& on_warning);
+  ClipObjective(const TrainFiles& files, const ClipTrainOptions& options, ProcessGroup& group,
+                const ObjectiveCallbacks& callbacks);
 
   int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
   uint64_t line_of(uint32_t row) const override { return data_.line_of(row); }
@@ -65,7 +70,7 @@ class ClipObjective final : public Objective {
   int64_t tokens_of_picture() const { return model_->config().vision.num_patches() + 1; }
 
   std::filesystem::path model_dir_;
-  TrainOptions options_;
+  ClipTrainOptions options_;
   ProcessGroup& group_;
   TripletFile data_;
   std::optional<TripletFile> eval_data_;

@@ -1,4 +1,4 @@
-#include "e5v/train/clip_objective.h"
+#include "e5v/train/objectives/clip.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +8,7 @@
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/image/decode.h"
 #include "e5v/train/contrastive_loss.h"
+#include "e5v/train/evaluation.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/trained_parameters.h"
 #include "e5v/train/whole_batch.h"
@@ -45,7 +46,7 @@ void check_rows(const TripletFile& file) {
                                 first_missing.native()));
 }
 
-bool is_trained(const std::string& name, const TrainOptions& options) {
+bool is_trained(const std::string& name, const ClipTrainOptions& options) {
   const auto begins_with = [&](const char* prefix) { return name.starts_with(prefix); };
   const auto trains = [&](const char* part) {
     return std::find(options.trainable.begin(), options.trainable.end(), part) !=
@@ -58,17 +59,10 @@ bool is_trained(const std::string& name, const TrainOptions& options) {
   return name == "logit_scale";
 }
 
-/// The share of rows of `scores` [B, B] whose highest score is on the diagonal.
-double share_right(const at::Tensor& scores) {
-  const at::Tensor own = at::arange(scores.size(0), at::kLong);
-  return (scores.argmax(1) == own).to(at::kDouble).mean().item<double>();
-}
-
 std::unique_ptr<Clip> load_for_training(const std::filesystem::path& model_dir,
-                                        const TrainOptions& options) {
+                                        const ClipTrainOptions& options) {
   LoadOptions load;
-  load.precision =
-      options.base_precision == Precision::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
+  load.precision = options.base_precision;
   load.pack = false;
   load.make_storage = [&](const std::string& name,
                           const at::Tensor& weight) -> std::unique_ptr<LinearStorage> {
@@ -79,21 +73,34 @@ std::unique_ptr<Clip> load_for_training(const std::filesystem::path& model_dir,
 
 }  // namespace
 
-at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
-                     const at::Tensor& logit_scale) {
-  const at::Tensor logits =
-      at::matmul(normalized(images), normalized(texts).t()) * logit_scale.exp();  // [B, B]
-  const at::Tensor own = at::arange(images.size(0), at::kLong);
-  return (at::cross_entropy_loss(logits, own) + at::cross_entropy_loss(logits.t(), own)) / 2;
+void ClipTrainOptions::register_options(OptionRegistry& registry) {
+  TrainOptions::register_options(registry);
+  registry.add("trainable", trainable, "text_tower, vision_tower, each with its projection");
+  registry.add("base-precision", base_precision,
+               {{"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}},
+               "What products are computed in");
 }
 
-ClipObjective::ClipObjective(const TrainFiles& files, const TrainOptions& options,
-                             ProcessGroup& group,
-                             const std::function<void(const std::string&)>& on_warning)
+void ClipTrainOptions::validate() const {
+  TrainOptions::validate();
+  validate_trainable(trainable, {"text_tower", "vision_tower"});
+}
+
+std::unique_ptr<Objective> ClipTrainOptions::open(const TrainFiles& files, ProcessGroup& group,
+                                                  const ObjectiveCallbacks& callbacks) const {
+  return std::make_unique<ClipObjective>(files, *this, group, callbacks);
+}
+
+double ClipTrainOptions::flops_per_token(const std::filesystem::path& model_dir) const {
+  return clip_flops(ClipConfig::load(model_dir), 0, 1, {.forward = 1, .backward = 0});
+}
+
+ClipObjective::ClipObjective(const TrainFiles& files, const ClipTrainOptions& options,
+                             ProcessGroup& group, const ObjectiveCallbacks& callbacks)
     : model_dir_(files.model),
       options_(options),
       group_(group),
-      data_(files.data, files.on_bad_row, on_warning),
+      data_(files.data, files.on_bad_row, callbacks.on_warning),
       tokenizer_(Tokenizer::load(files.model)),
       image_processor_(ImageProcessor::load(files.model)),
       model_(load_for_training(files.model, options)) {
@@ -199,8 +206,8 @@ Json ClipObjective::evaluate() {
         const at::Tensor texts = normalized(all.slice(1, P));
         const at::Tensor cosines = at::matmul(images, texts.t());
         return Json{{"eval_loss", clip_loss(images, texts, logit_scale_).item<double>()},
-                    {"eval_image_recall_at_1", share_right(cosines.t())},
-                    {"eval_text_recall_at_1", share_right(cosines)}};
+                    {"eval_image_recall_at_1", recall_at_1(cosines.t())},
+                    {"eval_text_recall_at_1", recall_at_1(cosines)}};
       });
   figures["eval_temperature"] = std::exp(-logit_scale_.item<double>());
   return figures;
@@ -229,6 +236,15 @@ void ClipObjective::write_result(const std::filesystem::path& folder) const {
     scale.clamp_max_(kMaxLogitScale);
   }
   write_trained_checkpoint(model_dir_, clip_weight_names(), folder / "model", parameters_);
+}
+
+ObjectiveType clip_objective() {
+  return {.name = "clip",
+          .summary = "CLIP's loss, for both towers of a CLIP folder",
+          .data = "pictures and their texts: .jsonl",
+          .make_options = []() -> std::unique_ptr<TrainOptions> {
+            return std::make_unique<ClipTrainOptions>();
+          }};
 }
 
 }  // namespace e5v

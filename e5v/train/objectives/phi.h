@@ -2,14 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "e5v/base/options.h"
-#include "e5v/base/progress.h"
 #include "e5v/model/clip.h"
 #include "e5v/model/searle_phi.h"
 #include "e5v/nn/keyed_dropout.h"
@@ -20,8 +18,13 @@
 
 namespace e5v {
 
-/// How SEARLE's φ is trained, besides TrainOptions.
-struct PhiOptions {
+/// How SEARLE's φ is trained.
+struct PhiTrainOptions final : TrainOptions {
+  /// Those of every objective that are others for φ.
+  PhiTrainOptions();
+
+  /// What CLIP computes in, fp32 or bf16.
+  Precision base_precision = Precision::kFloat32;
   /// Cosines are divided by it; 0 = the CLIP's own, which it was trained with.
   double temperature = 0;
   /// Width of φ's two inner layers; 0 = four times the features', as published.
@@ -35,9 +38,12 @@ struct PhiOptions {
   /// Weight of the loss that keeps pseudo-words near what words do; 0 = none.
   double concept_weight = 0.75;
 
-  void register_options(OptionRegistry& registry);
-  /// Throws ConfigError.
-  void validate() const;
+  std::string_view objective() const override { return "phi"; }
+  void register_options(OptionRegistry& registry) override;
+  void validate() const override;
+  std::unique_ptr<Objective> open(const TrainFiles& files, ProcessGroup& group,
+                                  const ObjectiveCallbacks& callbacks) const override;
+  double flops_per_token(const std::filesystem::path& model_dir) const override;
 };
 
 /// φ on pictures without any text, for a frozen CLIP: with the pseudo-word of a picture put into "a
@@ -53,26 +59,18 @@ struct PhiOptions {
 /// directly.
 class PhiObjective final : public Objective {
  public:
-  struct Files {
-    std::filesystem::path model;          ///< a CLIP folder
-    std::filesystem::path pictures;       ///< a folder, or JSON lines with "image"
-    std::filesystem::path eval_pictures;  ///< held out; empty: none
-    std::filesystem::path cache;          ///< folder for finished features; empty: none
-    OnBadRow on_bad_picture = OnBadRow::kStop;
-  };
-
-  /// Loads the model and computes the pictures' features, which can take long. Throws FileError,
-  /// FormatError, InputError, ConfigError, e.g. with more than one process.
-  PhiObjective(const Files& files, const TrainOptions& options, const PhiOptions& phi_options,
-               const ProcessGroup& group, const ProgressCallback& on_progress,
-               const std::function<void(const std::string&)>& on_warning);
+  /// Of a CLIP folder, and pictures as a folder or JSON lines with "image". Loads the model and
+  /// computes the pictures' features, which can take long; finished ones are kept in
+  /// `files.output`, if there is one. Throws FileError, FormatError, InputError, ConfigError, e.g.
+  /// with more than one process.
+  PhiObjective(const TrainFiles& files, const PhiTrainOptions& options, const ProcessGroup& group,
+               const ObjectiveCallbacks& callbacks);
 
   int64_t num_rows() const override { return static_cast<int64_t>(pictures_.paths.size()); }
   /// Of the picture, from 1.
   uint64_t line_of(uint32_t row) const override { return uint64_t{row} + 1; }
   const std::vector<Parameter>& parameters() const override { return parameters_; }
   int64_t num_weight_bytes() const override;
-  Json own_options() const override;
 
   ObjectiveResult add_gradients(const std::vector<uint32_t>& rows, int64_t step) override;
   /// `eval_loss` without the concepts' term, `eval_recall_at_1` (the share of pictures' texts whose
@@ -102,10 +100,9 @@ class PhiObjective final : public Objective {
   /// Pseudo-words of `features`; `keys` [N] as KeyedDropout takes them, or undefined.
   at::Tensor pseudo_words(const at::Tensor& features, const at::Tensor& keys) const;
   at::Tensor logit_scale() const;
-  bool has_concepts() const { return phi_options_.concept_weight > 0; }
+  bool has_concepts() const { return options_.concept_weight > 0; }
 
-  TrainOptions options_;
-  PhiOptions phi_options_;
+  PhiTrainOptions options_;
   Tokenizer tokenizer_;
   ImageProcessor image_processor_;
   std::unique_ptr<Clip> clip_;

@@ -1,4 +1,4 @@
-#include "e5v/train/language_objective.h"
+#include "e5v/train/objectives/language.h"
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -43,9 +43,8 @@ class LanguageObjectiveTest : public ::testing::Test {
     write_file(folder_ / "data.jsonl", rows);
     files_.model = folder_ / "model";
     files_.data = folder_ / "data.jsonl";
-    options_.objective = TrainingObjective::kLanguage;
-    options_.trainable = {"language_model"};
-    options_.base_precision = Precision::kFloat32;
+    options_.model.trainable = {"language_model"};
+    options_.model.base_precision = Precision::kFloat32;
     options_.batch_size = 8;
     options_.micro_batch_size = 8;
     options_.save_every = 0;
@@ -53,7 +52,7 @@ class LanguageObjectiveTest : public ::testing::Test {
     options_.optimizer.warmup_steps = 0;
   }
 
-  LanguageObjective open() { return LanguageObjective(files_, options_, group_, nullptr); }
+  LanguageObjective open() { return LanguageObjective(files_, options_, group_, {}); }
 
   std::map<std::string, at::Tensor> gradients_of(LanguageObjective& objective) {
     objective.add_gradients(all_rows_, 1);
@@ -72,7 +71,7 @@ class LanguageObjectiveTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   TrainFiles files_;
-  TrainOptions options_;
+  LanguageTrainOptions options_;
   ProcessGroup group_;
   const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
 };
@@ -186,7 +185,7 @@ TEST_F(LanguageObjectiveTest, TheLossIsThatOfEveryPrefixByItself) {
 }
 
 TEST_F(LanguageObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
-  options_.gradient_checkpointing = false;
+  options_.model.gradient_checkpointing = false;
   LanguageObjective objective = open();
   const auto gradients = gradients_of(objective);
   for (const char* name :
@@ -214,11 +213,11 @@ TEST_F(LanguageObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
 }
 
 TEST_F(LanguageObjectiveTest, MicroBatchesAndRecomputingDoNotChangeTheGradient) {
-  options_.gradient_checkpointing = false;
+  options_.model.gradient_checkpointing = false;
   LanguageObjective whole = open();
   const auto expected = gradients_of(whole);
   options_.micro_batch_size = 3;
-  options_.gradient_checkpointing = true;
+  options_.model.gradient_checkpointing = true;
   LanguageObjective pieces = open();
   for (const auto& [name, gradient] : gradients_of(pieces)) {
     const double error = (gradient - expected.at(name)).norm().item<double>();
@@ -262,9 +261,9 @@ TEST_F(LanguageObjectiveTest, AResumedRunEndsWithTheSameWeights) {
 }
 
 TEST_F(LanguageObjectiveTest, ALoraOfTheSameModelLearnsToo) {
-  options_.trainable = {"lora"};
-  options_.lora.lora_dropout = 0;
-  options_.lora.lora_rank = 8;
+  options_.model.trainable = {"lora"};
+  options_.model.lora.lora_dropout = 0;
+  options_.model.lora.lora_rank = 8;
   options_.epochs = 50;
   const TrainSummary summary = train(folder_ / "run");
   const auto metrics = RunFolder(folder_ / "run").metrics();

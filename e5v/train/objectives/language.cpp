@@ -1,4 +1,4 @@
-#include "e5v/train/language_objective.h"
+#include "e5v/train/objectives/language.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "e5v/base/error.h"
+#include "e5v/families/registry.h"
 #include "e5v/train/whole_batch.h"
 
 namespace e5v {
@@ -112,6 +113,29 @@ Sequence prepare_conversation(const Conversation& conversation, const ItemPrepar
 
 }  // namespace
 
+void LanguageTrainOptions::register_options(OptionRegistry& registry) {
+  TrainOptions::register_options(registry);
+  registry.add(
+      "average-over", average_over,
+      {{"tokens", AverageOver::kTokens}, {"conversations", AverageOver::kConversations}},
+      "The loss of conversations is the mean over their learned tokens, or over each of them");
+  model.register_options(registry);
+}
+
+void LanguageTrainOptions::validate() const {
+  TrainOptions::validate();
+  model.validate();
+}
+
+std::unique_ptr<Objective> LanguageTrainOptions::open(const TrainFiles& files, ProcessGroup& group,
+                                                      const ObjectiveCallbacks& callbacks) const {
+  return std::make_unique<LanguageObjective>(files, *this, group, callbacks);
+}
+
+double LanguageTrainOptions::flops_per_token(const std::filesystem::path& model_dir) const {
+  return text_flops(load_architecture(model_dir)->text(), 1, {.forward = 1, .backward = 0});
+}
+
 int64_t LanguageBatch::num_tokens() const {
   int64_t count = 0;
   for (const PreparedItem& item : items) count += item.num_tokens();
@@ -150,16 +174,15 @@ LanguageBatch prepare_conversations(const ConversationFile& file,
   return batch;
 }
 
-LanguageObjective::LanguageObjective(const TrainFiles& files, const TrainOptions& options,
-                                     ProcessGroup& group,
-                                     const std::function<void(const std::string&)>& on_warning)
+LanguageObjective::LanguageObjective(const TrainFiles& files, const LanguageTrainOptions& options,
+                                     ProcessGroup& group, const ObjectiveCallbacks& callbacks)
     : options_(options),
       group_(group),
-      data_(files.data, files.on_bad_row, on_warning),
+      data_(files.data, files.on_bad_row, callbacks.on_warning),
       preparer_(files.model),
-      chat_(options.chat_template == "auto" ? preparer_.chat_template()
-                                            : find_chat_template(options.chat_template)),
-      model_(files.model, options, data_.has_images(), files.adapter, /*with_head=*/true) {
+      chat_(options.model.chat(preparer_)),
+      model_(files.model, options.model, options.seed, data_.has_images(), files.adapter,
+             /*with_head=*/true) {
   if (files.eval_data.empty()) return;
   eval_data_.emplace(files.eval_data, files.on_bad_row);
   if (eval_data_->has_images() && !data_.has_images()) {
@@ -223,12 +246,22 @@ Json LanguageObjective::evaluate() {
 }
 
 void LanguageObjective::add_costs(int64_t, TrainingCost& cost, std::optional<TrainingCost>&) const {
+  const std::vector<std::string>& trainable = options_.model.trainable;
   // Weights that move take another product than those that only pass the gradient on.
-  const bool moves = std::find(options_.trainable.begin(), options_.trainable.end(),
-                               "language_model") != options_.trainable.end();
-  const TrainingPasses passes{.forward = 1 + (options_.gradient_checkpointing ? 1 : 0),
+  const bool moves =
+      std::find(trainable.begin(), trainable.end(), "language_model") != trainable.end();
+  const TrainingPasses passes{.forward = 1 + (options_.model.gradient_checkpointing ? 1 : 0),
                               .backward = moves ? 2 : 1};
   cost.flops = text_flops(model_.architecture().text(), cost.tokens, passes);
+}
+
+ObjectiveType language_objective() {
+  return {.name = "language",
+          .summary = "the next token of answers",
+          .data = "conversations as of LLaVA: .jsonl",
+          .make_options = []() -> std::unique_ptr<TrainOptions> {
+            return std::make_unique<LanguageTrainOptions>();
+          }};
 }
 
 }  // namespace e5v

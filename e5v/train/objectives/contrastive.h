@@ -1,12 +1,12 @@
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/embed/prepare.h"
-#include "e5v/train/evaluation.h"
+#include "e5v/train/contrastive_loss.h"
 #include "e5v/train/objective.h"
 #include "e5v/train/training_batch.h"
 #include "e5v/train/training_model.h"
@@ -15,13 +15,26 @@
 
 namespace e5v {
 
+struct ContrastiveTrainOptions final : TrainOptions {
+  TrainingPromptOptions prompt;
+  TrainingModelOptions model;
+  ContrastiveOptions loss;
+
+  std::string_view objective() const override { return "contrastive"; }
+  void register_options(OptionRegistry& registry) override;
+  void validate() const override;
+  std::unique_ptr<Objective> open(const TrainFiles& files, ProcessGroup& group,
+                                  const ObjectiveCallbacks& callbacks) const override;
+  double flops_per_token(const std::filesystem::path& model_dir) const override;
+};
+
 /// Triplets: an anchor lies nearer to its positive than to every other row's positive and to hard
 /// negatives. What the paper calls single modality training.
 class ContrastiveObjective final : public Objective {
  public:
   /// Opens the data and loads the model. Throws FileError, FormatError, ConfigError.
-  ContrastiveObjective(const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
-                       const std::function<void(const std::string&)>& on_warning);
+  ContrastiveObjective(const TrainFiles& files, const ContrastiveTrainOptions& options,
+                       ProcessGroup& group, const ObjectiveCallbacks& callbacks);
 
   int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
   uint64_t line_of(uint32_t row) const override { return data_.line_of(row); }
@@ -52,7 +65,7 @@ class ContrastiveObjective final : public Objective {
   void check_batch_size() const;
   StepBatch make_batch(const TripletFile& file, const std::vector<uint32_t>& rows) const;
 
-  TrainOptions options_;
+  ContrastiveTrainOptions options_;
   ProcessGroup& group_;
   TripletFile data_;
   std::optional<TripletFile> eval_data_;

@@ -1,4 +1,4 @@
-#include "e5v/train/clip_objective.h"
+#include "e5v/train/objectives/clip.h"
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -13,6 +13,7 @@
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/image/decode.h"
 #include "e5v/nn/tensor_file.h"
+#include "e5v/train/contrastive_loss.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"
@@ -22,34 +23,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(ClipLossTest, EqualsItsDefinition) {
-  at::manual_seed(3);
-  constexpr int64_t B = 5, P = 7;
-  const at::Tensor images = at::randn({B, P}), texts = 3 * at::randn({B, P});
-  const double scale = 9.5;
-  const auto cosine = [&](int64_t i, int64_t t) {
-    double dot = 0, image_square = 0, text_square = 0;
-    for (int64_t k = 0; k < P; ++k) {
-      const auto x = images[i][k].item<double>(), y = texts[t][k].item<double>();
-      dot += x * y;
-      image_square += x * x;
-      text_square += y * y;
-    }
-    return dot / std::sqrt(image_square * text_square);
-  };
-  double expected = 0;
-  for (int64_t i = 0; i < B; ++i) {
-    double texts_sum = 0, images_sum = 0;
-    for (int64_t j = 0; j < B; ++j) {
-      texts_sum += std::exp(scale * cosine(i, j));
-      images_sum += std::exp(scale * cosine(j, i));
-    }
-    expected += (std::log(texts_sum) + std::log(images_sum) - 2 * scale * cosine(i, i)) / (2 * B);
-  }
-  const at::Tensor loss = clip_loss(images, texts, at::scalar_tensor(std::log(scale)));
-  EXPECT_NEAR(loss.item<double>(), expected, 1e-5);
-}
-
 class ClipObjectiveTest : public ::testing::Test {
  protected:
   ClipObjectiveTest() {
@@ -57,8 +30,6 @@ class ClipObjectiveTest : public ::testing::Test {
     write_clip_world(folder_.path());
     files_.model = folder_ / "model";
     files_.data = folder_ / "pairs.jsonl";
-    options_.objective = TrainingObjective::kClip;
-    options_.trainable = {"text_tower", "vision_tower"};
     options_.base_precision = Precision::kFloat32;
     options_.batch_size = 8;
     options_.micro_batch_size = 8;
@@ -67,7 +38,7 @@ class ClipObjectiveTest : public ::testing::Test {
     options_.optimizer.warmup_steps = 0;
   }
 
-  ClipObjective open() { return ClipObjective(files_, options_, group_, nullptr); }
+  ClipObjective open() { return ClipObjective(files_, options_, group_, {}); }
 
   std::map<std::string, at::Tensor> gradients_of(ClipObjective& objective) {
     objective.add_gradients(all_rows_, 1);
@@ -109,7 +80,7 @@ class ClipObjectiveTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   TrainFiles files_;
-  TrainOptions options_;
+  ClipTrainOptions options_;
   ProcessGroup group_;
   const std::vector<uint32_t> all_rows_ = {0, 1, 2, 3, 4, 5, 6, 7};
 };
@@ -174,7 +145,7 @@ TEST_F(ClipObjectiveTest, TwoProcessesAddUpToTheSameGradient) {
     threads.emplace_back([&, rank] {
       at::set_num_threads(1);
       ProcessGroup group({.rank = rank, .world_size = 2, .master_port = port}, 60);
-      ClipObjective share(files_, options_, group, nullptr);
+      ClipObjective share(files_, options_, group, {});
       share.add_gradients(all_rows_, 1);
       std::vector<at::Tensor> gradients;
       for (const Parameter& one : share.parameters()) gradients.push_back(one.value.grad());

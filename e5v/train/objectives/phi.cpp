@@ -1,15 +1,16 @@
-#include "e5v/train/phi_objective.h"
+#include "e5v/train/objectives/phi.h"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <utility>
 
 #include "e5v/base/error.h"
 #include "e5v/base/random.h"
 #include "e5v/embed/clip_embedder.h"
-#include "e5v/train/clip_objective.h"
 #include "e5v/train/contrastive_loss.h"
+#include "e5v/train/evaluation.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/trained_parameters.h"
 #include "e5v/train/whole_batch.h"
@@ -47,22 +48,30 @@ class LinearInitializer final : public ParameterVisitor {
 };
 
 std::unique_ptr<Clip> load_frozen(const std::filesystem::path& model_dir,
-                                  const TrainOptions& options) {
+                                  const PhiTrainOptions& options) {
   LoadOptions load;
-  load.precision =
-      options.base_precision == Precision::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
+  load.precision = options.base_precision;
   load.pack = false;  // gradients go through the text tower
   return load_clip(model_dir, load);
 }
 
-const PhiOptions& checked(const PhiOptions& phi_options) {
-  phi_options.validate();
-  return phi_options;
-}
-
 }  // namespace
 
-void PhiOptions::register_options(OptionRegistry& registry) {
+PhiTrainOptions::PhiTrainOptions() {
+  batch_size = 256;
+  micro_batch_size = 64;
+  epochs = 50;
+  optimizer.learning_rate = 1e-4;
+  optimizer.warmup_steps = 100;
+  optimizer.schedule = Schedule::kCosine;
+  optimizer.weight_decay = 0.01;
+}
+
+void PhiTrainOptions::register_options(OptionRegistry& registry) {
+  TrainOptions::register_options(registry);
+  registry.add("base-precision", base_precision,
+               {{"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}},
+               "What CLIP computes in");
   registry.add("temperature", temperature, "Cosines are divided by it; 0 = the CLIP's own");
   registry.add("phi-hidden-size", hidden_size,
                "Width of the inner layers; 0 = four times the features'");
@@ -74,7 +83,8 @@ void PhiOptions::register_options(OptionRegistry& registry) {
   registry.add("concept-weight", concept_weight, "Weight of the concepts' loss; 0 = none");
 }
 
-void PhiOptions::validate() const {
+void PhiTrainOptions::validate() const {
+  TrainOptions::validate();
   if (!(temperature >= 0) || !std::isfinite(temperature)) {
     throw ConfigError(fmt::format("'temperature' is {}, expected 0 or more", temperature));
   }
@@ -93,24 +103,31 @@ void PhiOptions::validate() const {
   }
 }
 
-PhiObjective::PhiObjective(const Files& files, const TrainOptions& options,
-                           const PhiOptions& phi_options, const ProcessGroup& group,
-                           const ProgressCallback& on_progress,
-                           const std::function<void(const std::string&)>& on_warning)
+std::unique_ptr<Objective> PhiTrainOptions::open(const TrainFiles& files, ProcessGroup& group,
+                                                 const ObjectiveCallbacks& callbacks) const {
+  return std::make_unique<PhiObjective>(files, *this, group, callbacks);
+}
+
+double PhiTrainOptions::flops_per_token(const std::filesystem::path&) const {
+  // Features of pictures, which come first, gain from every core however small the model.
+  return std::numeric_limits<double>::infinity();
+}
+
+PhiObjective::PhiObjective(const TrainFiles& files, const PhiTrainOptions& options,
+                           const ProcessGroup& group, const ObjectiveCallbacks& callbacks)
     : options_(options),
-      phi_options_(checked(phi_options)),
       tokenizer_(Tokenizer::load(files.model)),
       image_processor_(ImageProcessor::load(files.model)),
       clip_(load_frozen(files.model, options)),
-      dropout_(phi_options.dropout) {
+      dropout_(options.dropout) {
+  if (!files.adapter.empty()) throw ConfigError("--adapter is given, but φ takes none");
   if (group.size() > 1) throw ConfigError("φ is trained by one process, not several");
   if (options.batch_size < 2) {
     throw ConfigError("'batch_size' is 1: nothing to tell apart; expected 2 or more");
   }
   template_ids_ = pseudo_word_ids(kTemplate);
   if (has_concepts()) {
-    concepts_ =
-        phi_options.concepts.empty() ? everyday_concepts() : read_concepts(phi_options.concepts);
+    concepts_ = options.concepts.empty() ? everyday_concepts() : read_concepts(options.concepts);
     for (const Concept& one : concepts_) {
       for (const std::string& phrase : one.phrases) pseudo_word_ids(phrase);
     }
@@ -118,20 +135,19 @@ PhiObjective::PhiObjective(const Files& files, const TrainOptions& options,
   const auto features_of = [&](const std::filesystem::path& pictures, const char* name) {
     return compute_picture_features(
         pictures, *clip_, image_processor_,
-        {.cache = files.cache.empty() ? files.cache : files.cache / name,
-         .on_bad_picture = files.on_bad_picture,
-         .on_progress = on_progress,
-         .on_warning = on_warning});
+        {.cache = files.output.empty() ? files.output : files.output / name,
+         .on_bad_picture = files.on_bad_row,
+         .on_progress = callbacks.on_progress,
+         .on_warning = callbacks.on_warning});
   };
-  pictures_ = features_of(files.pictures, "features.bin");
-  if (!files.eval_pictures.empty()) {
-    eval_pictures_ = features_of(files.eval_pictures, "eval_features.bin");
+  pictures_ = features_of(files.data, "features.bin");
+  if (!files.eval_data.empty()) {
+    eval_pictures_ = features_of(files.eval_data, "eval_features.bin");
   }
   if (has_concepts()) find_nearest_concepts();
 
   const ClipConfig& config = clip_->config();
-  const int64_t hidden =
-      phi_options.hidden_size > 0 ? phi_options.hidden_size : 4 * config.projection_dim;
+  const int64_t hidden = options.hidden_size > 0 ? options.hidden_size : 4 * config.projection_dim;
   phi_ = std::make_unique<SearlePhi>(config.projection_dim, hidden, config.text.hidden_size);
   LinearInitializer initializer(static_cast<uint64_t>(options.seed));
   phi_->visit_parameters(initializer);
@@ -174,7 +190,7 @@ void PhiObjective::find_nearest_concepts() {
   std::vector<std::string> texts;
   for (const Concept& one : concepts_) texts.push_back(fill_phrase(kTemplate, one.name));
   const at::Tensor names = normalized(text_features(texts)).t();  // [P, concepts]
-  const int64_t k = std::min<int64_t>(phi_options_.concepts_per_picture, names.size(1));
+  const int64_t k = std::min<int64_t>(options_.concepts_per_picture, names.size(1));
   constexpr int64_t kPicturesAtOnce = 4096;
   std::vector<at::Tensor> nearest;
   for (int64_t at = 0; at < num_rows(); at += kPicturesAtOnce) {
@@ -195,9 +211,8 @@ PhiObjective::Draw PhiObjective::draw(uint32_t row, int64_t step) const {
 }
 
 at::Tensor PhiObjective::logit_scale() const {
-  return phi_options_.temperature > 0
-             ? at::scalar_tensor(-std::log(phi_options_.temperature), at::kFloat)
-             : clip_->logit_scale().to(at::kFloat);
+  return options_.temperature > 0 ? at::scalar_tensor(-std::log(options_.temperature), at::kFloat)
+                                  : clip_->logit_scale().to(at::kFloat);
 }
 
 at::Tensor PhiObjective::pseudo_words(const at::Tensor& features, const at::Tensor& keys) const {
@@ -250,7 +265,7 @@ ObjectiveResult PhiObjective::add_gradients(const std::vector<uint32_t>& rows, i
     const at::Tensor contrastive = clip_loss(images, features.slice(1, 0, P), scale);
     if (!has_concepts()) return contrastive;
     const at::Tensor cosines = (normalized(features.slice(1, P)) * targets).sum(1);
-    return contrastive + phi_options_.concept_weight * (1 - cosines).mean();
+    return contrastive + options_.concept_weight * (1 - cosines).mean();
   };
   ProcessGroup alone;
   const BatchResult result = accumulate_gradients((B + M - 1) / M, encode, loss, alone);
@@ -269,11 +284,9 @@ Json PhiObjective::evaluate() {
     batch.pseudo_words = pseudo_words(images, {});
     const at::Tensor texts = clip_->encode_text(batch);
     const at::Tensor cosines = at::matmul(normalized(texts), normalized(images).t());
-    const at::Tensor own = at::arange(cosines.size(0), at::kLong);
-    return Json{
-        {"eval_loss", clip_loss(images, texts, logit_scale()).item<double>()},
-        {"eval_recall_at_1", (cosines.argmax(1) == own).to(at::kDouble).mean().item<double>()},
-        {"eval_cosine", cosines.diagonal().mean().item<double>()}};
+    return Json{{"eval_loss", clip_loss(images, texts, logit_scale()).item<double>()},
+                {"eval_recall_at_1", recall_at_1(cosines)},
+                {"eval_cosine", cosines.diagonal().mean().item<double>()}};
   });
 }
 
@@ -290,16 +303,6 @@ int64_t PhiObjective::num_weight_bytes() const {
   return counter.bytes;
 }
 
-Json PhiObjective::own_options() const {
-  return {{"objective", "phi"},
-          {"temperature", phi_options_.temperature},
-          {"phi_hidden_size", phi_options_.hidden_size},
-          {"phi_dropout", phi_options_.dropout},
-          {"concepts", phi_options_.concepts.string()},
-          {"concepts_per_picture", phi_options_.concepts_per_picture},
-          {"concept_weight", phi_options_.concept_weight}};
-}
-
 void PhiObjective::save(const std::filesystem::path& folder) const {
   save_parameters(folder / "phi.safetensors", parameters_);
 }
@@ -309,5 +312,14 @@ void PhiObjective::load(const std::filesystem::path& folder) {
 }
 
 void PhiObjective::write_result(const std::filesystem::path& folder) const { save(folder); }
+
+ObjectiveType phi_objective() {
+  return {.name = "phi",
+          .summary = "SEARLE's network of pseudo-words, for a CLIP folder",
+          .data = "pictures without texts: a folder, or .jsonl with \"image\"",
+          .make_options = []() -> std::unique_ptr<TrainOptions> {
+            return std::make_unique<PhiTrainOptions>();
+          }};
+}
 
 }  // namespace e5v

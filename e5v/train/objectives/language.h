@@ -1,8 +1,8 @@
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "e5v/embed/prepare.h"
@@ -11,6 +11,24 @@
 #include "e5v/train/training_model.h"
 
 namespace e5v {
+
+/// What the loss of conversations is the mean over.
+enum class AverageOver {
+  kTokens,         ///< "tokens": every learned token
+  kConversations,  ///< "conversations": each counts as much, however long its answers are
+};
+
+struct LanguageTrainOptions final : TrainOptions {
+  AverageOver average_over = AverageOver::kTokens;
+  TrainingModelOptions model;
+
+  std::string_view objective() const override { return "language"; }
+  void register_options(OptionRegistry& registry) override;
+  void validate() const override;
+  std::unique_ptr<Objective> open(const TrainFiles& files, ProcessGroup& group,
+                                  const ObjectiveCallbacks& callbacks) const override;
+  double flops_per_token(const std::filesystem::path& model_dir) const override;
+};
 
 /// Conversations as sequences, and which of their tokens are learned.
 struct LanguageBatch {
@@ -41,8 +59,8 @@ LanguageBatch prepare_conversations(const ConversationFile& file,
 class LanguageObjective final : public Objective {
  public:
   /// Opens the data and loads the model. Throws FileError, FormatError, ConfigError.
-  LanguageObjective(const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
-                    const std::function<void(const std::string&)>& on_warning);
+  LanguageObjective(const TrainFiles& files, const LanguageTrainOptions& options,
+                    ProcessGroup& group, const ObjectiveCallbacks& callbacks);
 
   int64_t num_rows() const override { return static_cast<int64_t>(data_.size()); }
   uint64_t line_of(uint32_t row) const override { return data_.line_of(row); }
@@ -69,7 +87,7 @@ class LanguageObjective final : public Objective {
   /// [targets, vocabulary] fp32.
   at::Tensor logits(const LanguageBatch& batch) const;
 
-  TrainOptions options_;
+  LanguageTrainOptions options_;
   ProcessGroup& group_;
   ConversationFile data_;
   std::optional<ConversationFile> eval_data_;

@@ -1,10 +1,8 @@
-#include "e5v/train/contrastive_objective.h"
-
-#include <algorithm>
-#include <cmath>
+#include "e5v/train/objectives/contrastive.h"
 
 #include "e5v/base/error.h"
-#include "e5v/train/contrastive_loss.h"
+#include "e5v/families/registry.h"
+#include "e5v/train/evaluation.h"
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/whole_batch.h"
 
@@ -30,21 +28,44 @@ SplitEmbeddings split(const at::Tensor& embeddings, const at::Tensor& kinds) {
 
 }  // namespace
 
+void ContrastiveTrainOptions::register_options(OptionRegistry& registry) {
+  TrainOptions::register_options(registry);
+  prompt.register_options(registry);
+  model.register_options(registry);
+  loss.register_options(registry);
+}
+
+void ContrastiveTrainOptions::validate() const {
+  TrainOptions::validate();
+  prompt.validate();
+  model.validate();
+  loss.validate();
+}
+
+std::unique_ptr<Objective> ContrastiveTrainOptions::open(
+    const TrainFiles& files, ProcessGroup& group, const ObjectiveCallbacks& callbacks) const {
+  return std::make_unique<ContrastiveObjective>(files, *this, group, callbacks);
+}
+
+double ContrastiveTrainOptions::flops_per_token(const std::filesystem::path& model_dir) const {
+  return text_flops(load_architecture(model_dir)->text(), 1, {.forward = 1, .backward = 0});
+}
+
 int64_t ContrastiveObjective::StepBatch::num_tokens() const {
   int64_t count = 0;
   for (const TrainingRows& rows : micro_batches) count += rows.num_tokens();
   return count;
 }
 
-ContrastiveObjective::ContrastiveObjective(
-    const TrainFiles& files, const TrainOptions& options, ProcessGroup& group,
-    const std::function<void(const std::string&)>& on_warning)
+ContrastiveObjective::ContrastiveObjective(const TrainFiles& files,
+                                           const ContrastiveTrainOptions& options,
+                                           ProcessGroup& group, const ObjectiveCallbacks& callbacks)
     : options_(options),
       group_(group),
-      data_(files.data, files.on_bad_row, on_warning),
+      data_(files.data, files.on_bad_row, callbacks.on_warning),
       preparer_(files.model),
-      prompt_(preparer_, options),
-      model_(files.model, options, data_.has_images(), files.adapter) {
+      prompt_(preparer_, options.prompt, options.model.chat(preparer_)),
+      model_(files.model, options.model, options.seed, data_.has_images(), files.adapter) {
   if (!files.eval_data.empty()) {
     eval_data_.emplace(files.eval_data, files.on_bad_row);
     if (eval_data_->has_images() && !data_.has_images()) {
@@ -59,7 +80,7 @@ void ContrastiveObjective::check_batch_size() const {
   if (options_.batch_size == 1 && data_.row(0).negatives.empty()) {
     throw ConfigError("'batch_size' is 1 and rows have no hard negatives: nothing to tell apart");
   }
-  const bool grouped = options_.prompts == PromptMode::kPaperCode;
+  const bool grouped = options_.prompt.prompts == PromptMode::kPaperCode;
   if (grouped && options_.batch_size % (options_.micro_batch_size * group_.size()) != 0) {
     throw ConfigError(
         fmt::format("'batch_size' is {}, expected a multiple of {} micro-batches of {} "
@@ -135,11 +156,21 @@ void ContrastiveObjective::add_costs(int64_t num_rows, TrainingCost& cost,
                                      std::optional<TrainingCost>& picture_cost) const {
   const bool cached = options_.batch_size > options_.micro_batch_size * group_.size();
   const TrainingPasses passes{
-      .forward = 1 + (cached ? 1 : 0) + (options_.gradient_checkpointing ? 1 : 0), .backward = 1};
+      .forward = 1 + (cached ? 1 : 0) + (options_.model.gradient_checkpointing ? 1 : 0),
+      .backward = 1};
   cost.flops = text_flops(model_.architecture().text(), cost.tokens, passes);
   if (data_.has_images()) return;
   const double texts_per_row = 2 + (data_.row(0).negatives.empty() ? 0 : 1);
   picture_cost = cost_with_pictures(preparer_, cost, num_rows, texts_per_row, passes);
+}
+
+ObjectiveType contrastive_objective() {
+  return {.name = "contrastive",
+          .summary = "what belongs together lies together, and apart from all else (E5-V)",
+          .data = "triplets: .csv, .tsv or .jsonl",
+          .make_options = []() -> std::unique_ptr<TrainOptions> {
+            return std::make_unique<ContrastiveTrainOptions>();
+          }};
 }
 
 }  // namespace e5v
