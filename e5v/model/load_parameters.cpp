@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "e5v/base/error.h"
 #include "e5v/lora/lora_adapter.h"
@@ -18,19 +20,19 @@
 namespace e5v {
 namespace {
 
-/// Gives every parameter its value from the checkpoint, in the storage that the options ask for.
-class ParameterLoader final : public ParameterVisitor {
+/// Gives every parameter its value from the checkpoint as CheckpointMatcher has found it. What
+/// becomes of a matrix product's weight is the matter of the two loaders below.
+class ParameterLoader : public ParameterVisitor {
  public:
   ParameterLoader(const Checkpoint& checkpoint, const WeightNames& names,
                   const CheckpointReport& report, const LoraAdapter* adapter, Precision precision,
-                  bool is_rounded, const LoadOptions& options)
+                  const LoadOptions& options)
       : checkpoint_(checkpoint),
         names_(names),
         report_(report),
-        adapter_(adapter),
         precision_(precision),
-        is_rounded_(is_rounded),
-        options_(options) {
+        options_(options),
+        adapter_(adapter) {
     for (const auto& [parameter, stored] : report.sources) {
       total_bytes_ += checkpoint.find(stored)->bytes.size();
     }
@@ -44,37 +46,6 @@ class ParameterLoader final : public ParameterVisitor {
         shape.size() == 2 && shape[0] == -1 ? view_stored(stored).scalar_type() : at::kFloat;
     value = copy_stored(stored, dtype).to(options_.device);
     done(name);
-  }
-
-  void linear(const std::string& name, Linear& linear) override {
-    if (!is_wanted(name)) return;
-    if (const RoundedForm* form = stored_form(name)) {
-      linear.set_weight(form->load({read_rounded(name, linear)}, linear.in_features()));
-      set_bias(name, linear);
-    } else {
-      set_plain(name, linear);
-      if (options_.pack) {
-        const WeightForm& packed = weight_form(names_, name, precision_);
-        linear.set_weight(packed.make_storage({linear.storage().dense()}));
-      }
-    }
-    release(name, linear);
-  }
-
-  void fused(FusedLinear& linears) override {
-    const std::string first = full_name(linears.name(0));
-    if (!is_wanted(first)) return;
-    if (const RoundedForm* form = stored_form(first)) {
-      load_rounded(linears, *form);
-    } else {
-      for (size_t i = 0; i < linears.num_parts(); ++i) {
-        set_plain(full_name(linears.name(i)), linears.part(i));
-      }
-      if (options_.pack) linears.pack(weight_form(names_, first, precision_));
-    }
-    for (size_t i = 0; i < linears.num_parts(); ++i) {
-      release(full_name(linears.name(i)), linears.part(i));
-    }
   }
 
   void unused(const std::string& name) override { unused_.push_back(name); }
@@ -93,15 +64,144 @@ class ParameterLoader final : public ParameterVisitor {
     return unknown;
   }
 
- private:
+ protected:
   bool is_wanted(const std::string& name) const {
     const auto begins = [&](const std::string& prefix) { return name.starts_with(prefix); };
     return options_.only.empty() || std::any_of(options_.only.begin(), options_.only.end(), begins);
   }
 
+  TensorView find(const std::string& name) const {
+    return *checkpoint_.find(report_.sources.at(name));
+  }
+
+  /// The weight as the checkpoint has it, in place in the mapped file; with the adapter's update,
+  /// where it has one, in float32.
+  at::Tensor stored_weight(const std::string& name, const Linear& linear) {
+    const at::Tensor weight =
+        view_stored(find(name + ".weight")).reshape({linear.out_features(), linear.in_features()});
+    const LoraWeights* update = adapter_ ? adapter_->find(name) : nullptr;
+    if (update == nullptr) return weight;
+    const bool fits =
+        update->A.size(1) == linear.in_features() && update->B.size(0) == linear.out_features();
+    if (!fits) {
+      throw ConfigError(
+          fmt::format("{}: '{}' updates a [{}, {}] weight, but the model's is [{}, {}]; made for "
+                      "another model?",
+                      adapter_->path().native(), name, update->B.size(0), update->A.size(1),
+                      linear.out_features(), linear.in_features()));
+    }
+    merged_.insert(name);
+    return update->delta().add_(weight.to(at::kFloat));
+  }
+
+  void set_bias(const std::string& name, Linear& linear) {
+    if (!linear.has_bias()) return;
+    linear.set_bias(copy_stored(find(name + ".bias"), at::kFloat).to(options_.device));
+  }
+
+  /// The tensor is no longer needed in the file.
+  void done(const std::string& name) {
+    done_bytes_ += find(name).bytes.size();
+    checkpoint_.release(report_.sources.at(name));
+    ::malloc_trim(0);  // or freed copies of weights pile up to several percent of the model
+    if (options_.on_progress) options_.on_progress(done_bytes_, total_bytes_);
+  }
+
+  const Checkpoint& checkpoint_;
+  const WeightNames& names_;
+  const CheckpointReport& report_;
+  const Precision precision_;
+  const LoadOptions& options_;
+
+ private:
+  const LoraAdapter* adapter_;
+  std::set<std::string> merged_;
+  std::vector<std::string> unused_;
+  uint64_t done_bytes_ = 0, total_bytes_ = 0;
+};
+
+/// For training, and for devices with products of their own: weights as plain tensors, or in what
+/// LoadOptions::make_storage makes of these.
+class PlainLoader final : public ParameterLoader {
+ public:
+  using ParameterLoader::ParameterLoader;
+
+  void linear(const std::string& name, Linear& linear) override {
+    if (!is_wanted(name)) return;
+    const at::Tensor weight =
+        stored_weight(name, linear)
+            .to(options_.device, plain_dtype(), /*non_blocking=*/false, /*copy=*/true);
+    std::unique_ptr<LinearStorage> storage;
+    if (options_.make_storage) storage = options_.make_storage(name, weight);
+    if (!storage) storage = std::make_unique<PlainStorage>(weight);
+    linear.set_weight(std::move(storage));
+    set_bias(name, linear);
+    done(name + ".weight");
+    if (linear.has_bias()) done(name + ".bias");
+  }
+
+ private:
+  at::ScalarType plain_dtype() const {
+    switch (precision_) {
+      case Precision::kBFloat16:
+        return at::kBFloat16;
+      case Precision::kFloat16:
+        return at::kHalf;
+      default:
+        return at::kFloat;
+    }
+  }
+};
+
+/// For inference on CPUs: weights in the forms of the precision. Those of a checkpoint that is
+/// rounded to it are taken as they are.
+class PackingLoader final : public ParameterLoader {
+ public:
+  PackingLoader(const Checkpoint& checkpoint, const WeightNames& names,
+                const CheckpointReport& report, const LoraAdapter* adapter, Precision precision,
+                const LoadOptions& options, bool is_rounded)
+      : ParameterLoader(checkpoint, names, report, adapter, precision, options),
+        is_rounded_(is_rounded) {}
+
+  void linear(const std::string& name, Linear& linear) override {
+    if (!is_wanted(name)) return;
+    if (const RoundedForm* form = stored_form(name)) {
+      linear.set_weight(form->load({read_rounded(name, linear)}, linear.in_features()));
+      set_bias(name, linear);
+    } else {
+      set_in_place(name, linear);
+      const WeightForm& packed = weight_form(names_, name, precision_);
+      linear.set_weight(packed.make_storage({linear.storage().dense()}));
+    }
+    release(name, linear);
+  }
+
+  void fused(FusedLinear& linears) override {
+    const std::string first = full_name(linears.name(0));
+    if (!is_wanted(first)) return;
+    if (const RoundedForm* form = stored_form(first)) {
+      load_rounded(linears, *form);
+    } else {
+      for (size_t i = 0; i < linears.num_parts(); ++i) {
+        set_in_place(full_name(linears.name(i)), linears.part(i));
+      }
+      linears.pack(weight_form(names_, first, precision_));
+    }
+    for (size_t i = 0; i < linears.num_parts(); ++i) {
+      release(full_name(linears.name(i)), linears.part(i));
+    }
+  }
+
+ private:
   /// The form to which the checkpoint's weight is rounded; nullptr for a plain tensor.
   const RoundedForm* stored_form(const std::string& name) const {
     return is_rounded_ ? as_rounded(weight_form(names_, name, precision_)) : nullptr;
+  }
+
+  /// The weight in the mapped file, until it is packed.
+  void set_in_place(const std::string& name, Linear& linear) {
+    linear.set_weight(std::make_unique<PlainStorage>(stored_weight(name, linear)));
+    set_bias(name, linear);
   }
 
   void load_rounded(FusedLinear& linears, const RoundedForm& form) {
@@ -143,53 +243,6 @@ class ParameterLoader final : public ParameterVisitor {
     return part;
   }
 
-  at::ScalarType plain_dtype() const {
-    switch (precision_) {
-      case Precision::kBFloat16:
-        return at::kBFloat16;
-      case Precision::kFloat16:
-        return at::kHalf;
-      default:
-        return at::kFloat;
-    }
-  }
-
-  TensorView find(const std::string& name) const {
-    return *checkpoint_.find(report_.sources.at(name));
-  }
-
-  /// The weight as a plain tensor: in place in the mapped file if it is to be packed at once.
-  void set_plain(const std::string& name, Linear& linear) {
-    at::Tensor weight =
-        view_stored(find(name + ".weight")).reshape({linear.out_features(), linear.in_features()});
-    if (const LoraWeights* update = adapter_ ? adapter_->find(name) : nullptr) {
-      const bool fits =
-          update->A.size(1) == linear.in_features() && update->B.size(0) == linear.out_features();
-      if (!fits) {
-        throw ConfigError(
-            fmt::format("{}: '{}' updates a [{}, {}] weight, but the model's is [{}, {}]; made for "
-                        "another model?",
-                        adapter_->path().native(), name, update->B.size(0), update->A.size(1),
-                        linear.out_features(), linear.in_features()));
-      }
-      weight = update->delta().add_(weight.to(at::kFloat));
-      merged_.insert(name);
-    }
-    if (!options_.pack) {
-      weight = weight.to(options_.device, plain_dtype(), /*non_blocking=*/false, /*copy=*/true);
-    }
-    std::unique_ptr<LinearStorage> storage;
-    if (!options_.pack && options_.make_storage) storage = options_.make_storage(name, weight);
-    if (!storage) storage = std::make_unique<PlainStorage>(weight);
-    linear.set_weight(std::move(storage));
-    set_bias(name, linear);
-  }
-
-  void set_bias(const std::string& name, Linear& linear) {
-    if (!linear.has_bias()) return;
-    linear.set_bias(copy_stored(find(name + ".bias"), at::kFloat).to(options_.device));
-  }
-
   void release(const std::string& name, const Linear& linear) {
     const std::vector<FormTensor> rounded = stored_tensors(name, linear);
     if (rounded.empty()) done(name + ".weight");
@@ -197,23 +250,7 @@ class ParameterLoader final : public ParameterVisitor {
     if (linear.has_bias()) done(name + ".bias");
   }
 
-  void done(const std::string& name) {
-    done_bytes_ += find(name).bytes.size();
-    checkpoint_.release(report_.sources.at(name));
-    ::malloc_trim(0);  // or freed copies of weights pile up to several percent of the model
-    if (options_.on_progress) options_.on_progress(done_bytes_, total_bytes_);
-  }
-
-  const Checkpoint& checkpoint_;
-  const WeightNames& names_;
-  const CheckpointReport& report_;
-  const LoraAdapter* adapter_;
-  Precision precision_;
-  bool is_rounded_;  // the checkpoint's weights are, to this precision
-  const LoadOptions& options_;
-  std::set<std::string> merged_;
-  std::vector<std::string> unused_;
-  uint64_t done_bytes_ = 0, total_bytes_ = 0;
+  const bool is_rounded_;  // the checkpoint's weights are, to this precision
 };
 
 /// What a rounded weight consists of has its own types; everything else is floating point.
@@ -339,10 +376,16 @@ Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
   }
   TypeChecker types(names, report, checkpoint, stored, model_dir);
   visit(types);
-  ParameterLoader loader(checkpoint, names, report, adapter ? &*adapter : nullptr, precision,
-                         stored.has_value(), options);
-  visit(loader);
-  const auto unknown = loader.unknown_adapter_modules();
+  const LoraAdapter* const merged = adapter ? &*adapter : nullptr;
+  std::unique_ptr<ParameterLoader> loader;
+  if (options.pack) {
+    loader = std::make_unique<PackingLoader>(checkpoint, names, report, merged, precision, options,
+                                             stored.has_value());
+  } else {
+    loader = std::make_unique<PlainLoader>(checkpoint, names, report, merged, precision, options);
+  }
+  visit(*loader);
+  const auto unknown = loader->unknown_adapter_modules();
   if (!unknown.empty()) {
     throw ConfigError(
         fmt::format("{}: {} modules of the adapter are not in the model, the first "
