@@ -94,37 +94,14 @@ Image fit_to_canvas(const Image& image, ImageSize target, const Resizer& resizer
 }  // namespace
 
 ImageProcessor::ImageProcessor(const ImageProcessorConfig& config, ImageProcessing rule)
-    : config_(config), rule_(rule) {
+    : config_(config), rule_(rule), pixel_value_of_byte_(config.values()) {
   config_.validate();
-  for (int c = 0; c < 3; ++c) {
-    const auto mean = static_cast<float>(config_.image_mean[c]);
-    const auto std = static_cast<float>(config_.image_std[c]);
-    for (int byte = 0; byte < 256; ++byte) {
-      // The reference's precisions: the product in double, rounded; the rest in float.
-      float value = static_cast<float>(byte);
-      if (config_.do_rescale) value = static_cast<float>(byte * config_.rescale_factor);
-      if (config_.do_normalize) value = (value - mean) / std;
-      pixel_value_of_byte_[c][byte] = value;
-    }
-  }
 }
 
 ImageProcessor ImageProcessor::load(const std::filesystem::path& model_dir, ImageProcessing rule) {
-  std::filesystem::path path = model_dir / "preprocessor_config.json";
-  const bool is_nested = !std::filesystem::exists(path);
-  if (is_nested) path = model_dir / "processor_config.json";
-  if (!std::filesystem::exists(path)) {
-    throw FileError(model_dir.string(), "cannot find the image processor",
-                    "neither preprocessor_config.json nor processor_config.json exists");
-  }
-  const Json json = read_json(path);
-  try {
-    if (!is_nested) return ImageProcessor(ImageProcessorConfig::from_json(json), rule);
-    return ImageProcessor(
-        ImageProcessorConfig::from_json(require_field<Json>(json, "image_processor")), rule);
-  } catch (const ConfigError& error) {
-    throw ConfigError(fmt::format("{}: {}", printable(path.string(), 4096), error.what()));
-  }
+  return read_image_processor(model_dir, [&](const Json& json) {
+    return ImageProcessor(ImageProcessorConfig::from_json(json), rule);
+  });
 }
 
 ResizeOrder ImageProcessor::resize_order() const {

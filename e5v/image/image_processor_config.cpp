@@ -126,6 +126,59 @@ void check_side(int64_t side, int64_t limit, const char* field) {
 
 }  // namespace
 
+void PixelScale::read(const Json& json) {
+  do_rescale = field_or(json, "do_rescale", do_rescale);
+  do_normalize = field_or(json, "do_normalize", do_normalize);
+  rescale_factor = field_or(json, "rescale_factor", rescale_factor);
+  parse_channels(json, "image_mean", image_mean);
+  parse_channels(json, "image_std", image_std);
+}
+
+void PixelScale::validate() const {
+  for (const double value : image_std) {
+    if (!(std::abs(value) > 0)) throw ConfigError("'image_std' has 0, expected other values");
+  }
+}
+
+std::array<std::array<float, 256>, 3> PixelScale::values() const {
+  std::array<std::array<float, 256>, 3> values;
+  for (size_t c = 0; c < 3; ++c) {
+    const auto mean = static_cast<float>(image_mean[c]), std = static_cast<float>(image_std[c]);
+    for (int byte = 0; byte < 256; ++byte) {
+      // The reference's precisions: the product in double, rounded; the rest in float.
+      auto value = static_cast<float>(byte);
+      if (do_rescale) value = static_cast<float>(byte * rescale_factor);
+      if (do_normalize) value = (value - mean) / std;
+      values[c][static_cast<size_t>(byte)] = value;
+    }
+  }
+  return values;
+}
+
+Resample read_resample(const Json& json) {
+  const auto resample = field_or<int64_t>(json, "resample", 3);
+  if (resample < 0 || resample > 5) {
+    throw ConfigError(fmt::format("'resample' is {}, expected 0 to 5 (PIL's filters)", resample));
+  }
+  return static_cast<Resample>(resample);
+}
+
+ImageProcessorFile find_image_processor(const std::filesystem::path& model_dir) {
+  std::filesystem::path path = model_dir / "preprocessor_config.json";
+  if (std::filesystem::exists(path)) return {path, read_json(path)};
+  path = model_dir / "processor_config.json";
+  if (!std::filesystem::exists(path)) {
+    throw FileError(model_dir.string(), "cannot find the image processor",
+                    "neither preprocessor_config.json nor processor_config.json exists");
+  }
+  const Json json = read_json(path);
+  try {
+    return {path, require_field<Json>(json, "image_processor")};
+  } catch (const ConfigError& error) {
+    throw ConfigError(fmt::format("{}: {}", printable(path.native(), 4096), error.what()));
+  }
+}
+
 int64_t ImageProcessorConfig::tile_size() const {
   if (do_center_crop) return crop_size.height;
   return shortest_edge != 0 ? shortest_edge : size.height;
@@ -155,19 +208,11 @@ ImageProcessorConfig ImageProcessorConfig::from_json(const Json& json) {
   if (const Json* value = field("crop_size")) config.crop_size = parse_crop_size(*value);
   config.do_resize = field_or(json, "do_resize", true);
   config.do_center_crop = field_or(json, "do_center_crop", true);
-  config.do_rescale = field_or(json, "do_rescale", true);
-  config.do_normalize = field_or(json, "do_normalize", true);
-  config.rescale_factor = field_or(json, "rescale_factor", config.rescale_factor);
-  parse_channels(json, "image_mean", config.image_mean);
-  parse_channels(json, "image_std", config.image_std);
+  config.read(json);
   config.pad_to_square = (kind == ProcessorKind::kLlava && field_or(json, "do_pad", false)) ||
                          (kind != ProcessorKind::kAnyres &&
                           field_or<std::string>(json, "image_aspect_ratio", "") == "pad");
-  const auto resample = field_or<int64_t>(json, "resample", 3);
-  if (resample < 0 || resample > 5) {
-    throw ConfigError(fmt::format("'resample' is {}, expected 0 to 5 (PIL's filters)", resample));
-  }
-  config.resample = static_cast<Resample>(resample);
+  config.resample = read_resample(json);
   config.validate();
   return config;
 }
@@ -209,9 +254,7 @@ void ImageProcessorConfig::validate() const {
                       pinpoint.height, pinpoint.width, tile, kMaxTiles, kMaxCanvasPixels));
     }
   }
-  for (const double value : image_std) {
-    if (!(std::abs(value) > 0)) throw ConfigError("'image_std' has 0, expected other values");
-  }
+  PixelScale::validate();
 }
 
 }  // namespace e5v
