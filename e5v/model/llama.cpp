@@ -5,6 +5,14 @@
 #include "e5v/nn/recompute.h"
 
 namespace e5v {
+namespace {
+
+/// Each head of x [T, H, Dh] (fp32 or the products' type) normalised, in the same type.
+at::Tensor normalize_heads(const at::Tensor& x, const RMSNorm& norm) {
+  return norm.forward(x.to(at::kFloat).contiguous(), x.scalar_type());
+}
+
+}  // namespace
 
 LlamaDecoderLayer::LlamaDecoderLayer(const TextConfig& config)
     : num_heads_(config.num_attention_heads),
@@ -18,11 +26,18 @@ LlamaDecoderLayer::LlamaDecoderLayer(const TextConfig& config)
                  {"v_proj", config.num_key_value_heads * config.head_dim}},
                 config.qkv_bias),
       o_proj_(config.num_attention_heads * config.head_dim, config.hidden_size, config.output_bias),
-      mlp_(config.hidden_size, config.intermediate_size, config.mlp_bias, config.hidden_act) {}
+      mlp_(config.hidden_size, config.intermediate_size, config.mlp_bias, config.hidden_act) {
+  if (config.qk_norm) {
+    q_norm_.emplace(config.head_dim, config.rms_norm_eps);
+    k_norm_.emplace(config.head_dim, config.rms_norm_eps);
+  }
+}
 
 void LlamaDecoderLayer::visit_parameters(ParameterVisitor& visitor) {
   visitor.module("input_layernorm", input_layernorm_);
   visitor.module("self_attn", qkv_proj_);
+  if (q_norm_) visitor.module("self_attn.q_norm", *q_norm_);
+  if (k_norm_) visitor.module("self_attn.k_norm", *k_norm_);
   visitor.linear(visitor.full_name("self_attn.o_proj"), o_proj_);
   visitor.unused(visitor.full_name("self_attn.rotary_emb.inv_freq"));
   visitor.module("post_attention_layernorm", post_attention_layernorm_);
@@ -37,7 +52,13 @@ at::Tensor LlamaDecoderLayer::forward(const at::Tensor& hidden_states, const Lla
   const at::Tensor qkv =
       qkv_proj_.forward(input_layernorm_.forward(hidden_states, context.compute_dtype), qkv_dtype)
           .view({T, H + 2 * Hkv, head_dim_});
-  const at::Tensor rotated = apply_rotary(qkv.narrow(1, 0, H + Hkv), context.rotary);
+  at::Tensor q_and_k = qkv.narrow(1, 0, H + Hkv);
+  if (q_norm_) {
+    q_and_k = at::cat({normalize_heads(q_and_k.narrow(1, 0, H), *q_norm_),
+                       normalize_heads(q_and_k.narrow(1, H, Hkv), *k_norm_)},
+                      1);
+  }
+  const at::Tensor rotated = apply_rotary(q_and_k, context.rotary);
   at::Tensor q = rotated.narrow(1, 0, H);  // [T, H, Dh]
   const at::Tensor k = rotated.narrow(1, H, Hkv), v = qkv.narrow(1, H + Hkv, Hkv);
 
@@ -56,7 +77,7 @@ at::Tensor LlamaDecoderLayer::forward(const at::Tensor& hidden_states, const Lla
 
 Llama::Llama(const TextConfig& config)
     : config_(config),
-      rotary_(config.head_dim, config.rope_theta, config.rope_scaling),
+      rotary_(config.head_dim, config.rope_theta, config.rope_scaling, config.multimodal_rope),
       norm_(config.hidden_size, config.rms_norm_eps) {
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) layers_.emplace_back(config);
 }
@@ -82,7 +103,12 @@ at::Tensor Llama::embed_tokens(const at::Tensor& ids) const {
 
 at::Tensor Llama::run_layers(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
                              const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                             bool last_tokens_only, const Observer& observer) const {
+                             bool last_tokens_only, const Observer& observer,
+                             const DeepStack& deepstack) const {
+  if (deepstack.features.size() > layers_.size()) {
+    throw InputError(fmt::format("features are for {} layers, but the model has {}",
+                                 deepstack.features.size(), layers_.size()));
+  }
   const LlamaContext context{
       .cu_seqlens = cu_seqlens,
       .last_token_index = (cu_seqlens.slice(0, 1).to(at::kLong) - 1).to(inputs_embeds.device()),
@@ -91,21 +117,25 @@ at::Tensor Llama::run_layers(const at::Tensor& inputs_embeds, const at::Tensor& 
   at::Tensor x = inputs_embeds;  // [T, D]
   if (observer) observer(0, x);
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const bool last_only = last_tokens_only && i + 1 == layers_.size();
+    const bool has_features = i < deepstack.features.size();
+    const bool last_only = last_tokens_only && i + 1 == layers_.size() && !has_features;
     const auto layer = [&layer = layers_[i], context, last_only](const at::Tensor& states) {
       return layer.forward(states, context, last_only);
     };
     x = recompute_layers_ ? recompute(layer, x) : layer(x);
+    if (has_features) x = x.index_add(0, deepstack.rows, deepstack.features[i]);
     if (observer) observer(static_cast<int64_t>(i) + 1, x);
   }
-  return x;
+  return last_tokens_only && x.size(0) != context.last_token_index.size(0)
+             ? x.index_select(0, context.last_token_index)
+             : x;
 }
 
 at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
                           const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                          const Observer& observer) const {
-  at::Tensor x =
-      run_layers(inputs_embeds, position_ids, cu_seqlens, compute_dtype, !observer, observer);
+                          const Observer& observer, const DeepStack& deepstack) const {
+  at::Tensor x = run_layers(inputs_embeds, position_ids, cu_seqlens, compute_dtype, !observer,
+                            observer, deepstack);
   if (observer) {
     x = x.index_select(0, (cu_seqlens.slice(0, 1).to(at::kLong) - 1).to(x.device()));
   }
@@ -114,9 +144,9 @@ at::Tensor Llama::forward(const at::Tensor& inputs_embeds, const at::Tensor& pos
 
 at::Tensor Llama::forward_tokens(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
                                  const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                                 const at::Tensor& rows) const {
+                                 const at::Tensor& rows, const DeepStack& deepstack) const {
   const at::Tensor x =
-      run_layers(inputs_embeds, position_ids, cu_seqlens, compute_dtype, false, nullptr);
+      run_layers(inputs_embeds, position_ids, cu_seqlens, compute_dtype, false, nullptr, deepstack);
   return norm_.forward(x.index_select(0, rows.to(x.device())));  // [R, D]
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "e5v/model/text_config.h"
@@ -10,6 +11,15 @@
 #include "e5v/nn/norm.h"
 
 namespace e5v {
+
+/// Features that are added to the states of some tokens behind the first layers, a tensor a layer
+/// (DeepStack, Meng et al. 2024).
+///
+/// R tokens, D hidden_size.
+struct DeepStack {
+  at::Tensor rows;                   ///< [R] int64, on the device
+  std::vector<at::Tensor> features;  ///< of layers 0, 1, 2 …: [R, D] fp32
+};
 
 /// What the layers of one forward pass share.
 struct LlamaContext {
@@ -35,12 +45,14 @@ class LlamaDecoderLayer {
  private:
   int64_t num_heads_, num_key_value_heads_, head_dim_;
   RMSNorm input_layernorm_, post_attention_layernorm_;
+  std::optional<RMSNorm> q_norm_, k_norm_;
   FusedLinear qkv_proj_;  // q_proj, k_proj, v_proj
   Linear o_proj_;
   GatedMlp mlp_;
 };
 
-/// The decoder of a Llama-shaped language model (llama, mistral, qwen2), without its head.
+/// The decoder of a Llama-shaped language model (llama, mistral, qwen2, qwen3_vl_text), without its
+/// head.
 ///
 /// Shapes: T tokens in all, B sequences, D hidden_size.
 ///
@@ -63,25 +75,28 @@ class Llama {
   /// computes every token; what else is as in `forward`.
   at::Tensor forward_tokens(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
                             const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                            const at::Tensor& rows) const;
+                            const at::Tensor& rows, const DeepStack& deepstack = {}) const;
 
-  /// Called with (layer, hidden states) after each layer, 0 being the embeddings.
+  /// Called with (layer, hidden states) after each layer and what is added behind it, 0 being the
+  /// embeddings.
   using Observer = std::function<void(int64_t layer, const at::Tensor& hidden_states)>;
 
   /// The last token's state of each sequence, after the final norm: [B, D] fp32.
   ///   inputs_embeds  [T, D] fp32, overwritten where no gradient is recorded
-  ///   position_ids   [T] int64
+  ///   position_ids   [T] int64, or [axes, T] of a multimodal rope
   ///   cu_seqlens     [B + 1] int32, CPU, no empty sequence
   /// With an `observer` every layer computes every token.
   at::Tensor forward(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
                      const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                     const Observer& observer = nullptr) const;
+                     const Observer& observer = nullptr, const DeepStack& deepstack = {}) const;
 
  private:
-  /// The states after the last layer, of the last tokens only or of all.
+  /// The states after the last layer, of the last tokens only or of all. Throws InputError if there
+  /// are more DeepStack features than layers.
   at::Tensor run_layers(const at::Tensor& inputs_embeds, const at::Tensor& position_ids,
                         const at::Tensor& cu_seqlens, at::ScalarType compute_dtype,
-                        bool last_tokens_only, const Observer& observer) const;
+                        bool last_tokens_only, const Observer& observer,
+                        const DeepStack& deepstack) const;
 
   TextConfig config_;
   RotaryEmbedding rotary_;

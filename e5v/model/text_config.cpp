@@ -1,6 +1,9 @@
 #include "e5v/model/text_config.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <numeric>
 
 #include "e5v/model/config_fields.h"
 
@@ -25,15 +28,25 @@ TextConfig text_defaults(const std::string& model_type) {
     config.qkv_bias = true;
     return config;
   }
+  if (model_type == "qwen3_vl_text") {
+    config.vocab_size = 151936;
+    config.intermediate_size = 22016;
+    config.max_position_embeddings = 128000;
+    config.rope_theta = 500000;
+    config.qk_norm = true;
+    config.multimodal_rope = {.sections = {24, 20, 20}, .interleaved = true};
+    return config;
+  }
   throw ConfigError(
-      fmt::format("text_config.model_type '{}' is not supported, expected llama, mistral or qwen2",
+      fmt::format("text_config.model_type '{}' is not supported, expected llama, mistral, qwen2 or "
+                  "qwen3_vl_text",
                   printable(model_type)));
 }
 
 std::optional<RopeScaling> rope_scaling_from_json(const Json& json) {
   const std::string kind = find_field<std::string>(json, "rope_type")
                                .value_or(find_field<std::string>(json, "type").value_or("default"));
-  if (kind == "default") return std::nullopt;
+  if (kind == "default" || kind == "mrope") return std::nullopt;  // mrope: sections say the rest
   RopeScaling scaling;
   scaling.factor = require_field<double>(json, "factor");
   if (!(scaling.factor > 0)) throw ConfigError("'rope_scaling.factor' must be positive");
@@ -56,6 +69,16 @@ std::optional<RopeScaling> rope_scaling_from_json(const Json& json) {
       "rope scaling '{}' is not supported, expected default, linear or llama3", printable(kind)));
 }
 
+/// Whether sections take turns is the family's: `mrope_interleaved` is not looked at, as
+/// transformers does not.
+void read_multimodal_rope(const Json& json, TextConfig& config) {
+  std::vector<int64_t>& sections = config.multimodal_rope->sections;
+  sections = field_or(json, "mrope_section", sections);
+  if (config.rope_scaling) {
+    throw ConfigError("'rope_scaling' has a rope_type other than default beside 'mrope_section'");
+  }
+}
+
 /// Up to 4.x: `rope_theta` and `rope_scaling`; 5.x: both inside `rope_parameters`.
 void read_rope(const Json& json, TextConfig& config) {
   config.rope_theta = field_or(json, "rope_theta", config.rope_theta);
@@ -65,8 +88,21 @@ void read_rope(const Json& json, TextConfig& config) {
     if (!rope->is_object()) throw ConfigError(fmt::format("'{}' is not an object", key));
     config.rope_theta = field_or(*rope, "rope_theta", config.rope_theta);
     config.rope_scaling = rope_scaling_from_json(*rope);
+    if (config.multimodal_rope) read_multimodal_rope(*rope, config);
   }
   if (!(config.rope_theta > 0)) throw ConfigError("'rope_theta' must be positive");
+}
+
+void validate_sections(const std::vector<int64_t>& sections, int64_t head_dim) {
+  constexpr size_t kNumAxes = 3;  // time, height, width
+  const bool fits = sections.size() == kNumAxes &&
+                    std::all_of(sections.begin(), sections.end(),
+                                [&](int64_t size) { return size >= 0 && size <= head_dim / 2; });
+  if (fits && std::accumulate(sections.begin(), sections.end(), int64_t{0}) == head_dim / 2) return;
+  throw ConfigError(
+      fmt::format("'mrope_section' is [{}], expected 3 sizes that make {}, half of "
+                  "'head_dim'",
+                  fmt::join(sections, ", "), head_dim / 2));
 }
 
 }  // namespace
@@ -80,18 +116,25 @@ TextConfig TextConfig::from_json(const Json& json) {
   read("num_hidden_layers", config.num_hidden_layers);
   read("num_attention_heads", config.num_attention_heads);
   read("max_position_embeddings", config.max_position_embeddings);
-  // mistral's default of 8 key-value heads does not follow the number of heads; llama's does.
-  config.num_key_value_heads = field_or(
-      json, "num_key_value_heads",
-      config.model_type == "mistral" ? config.num_key_value_heads : config.num_attention_heads);
+  // These models' default numbers do not follow from others; llama's do.
+  const bool has_fixed_defaults =
+      config.model_type == "mistral" || config.model_type == "qwen3_vl_text";
+  config.num_key_value_heads =
+      field_or(json, "num_key_value_heads",
+               has_fixed_defaults ? config.num_key_value_heads : config.num_attention_heads);
   require_sizes(
       {{"hidden_size", config.hidden_size}, {"num_attention_heads", config.num_attention_heads}});
-  config.head_dim = field_or(json, "head_dim", config.hidden_size / config.num_attention_heads);
+  const bool has_fixed_head_dim = config.model_type == "qwen3_vl_text";
+  config.head_dim = field_or(
+      json, "head_dim",
+      has_fixed_head_dim ? config.head_dim : config.hidden_size / config.num_attention_heads);
   config.rms_norm_eps = field_or(json, "rms_norm_eps", config.rms_norm_eps);
   config.hidden_act = activation_from_name(field_or<std::string>(json, "hidden_act", "silu"));
   config.tie_word_embeddings = field_or(json, "tie_word_embeddings", false);
-  if (config.model_type == "llama") {
+  if (config.model_type == "llama" || config.model_type == "qwen3_vl_text") {
     config.qkv_bias = config.output_bias = field_or(json, "attention_bias", false);
+  }
+  if (config.model_type == "llama") {
     config.mlp_bias = field_or(json, "mlp_bias", false);
   }
   const bool has_window =
@@ -131,6 +174,7 @@ void TextConfig::validate() const {
                     num_attention_heads, num_key_value_heads));
   }
   if (head_dim % 2 != 0) throw ConfigError(fmt::format("'head_dim' ({}) is odd", head_dim));
+  if (multimodal_rope) validate_sections(multimodal_rope->sections, head_dim);
 }
 
 }  // namespace e5v

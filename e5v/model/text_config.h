@@ -10,8 +10,8 @@
 
 namespace e5v {
 
-/// `text_config` of a config.json: a Llama-shaped decoder (llama, mistral, qwen2). Absent fields
-/// take the defaults that transformers has for `model_type`.
+/// `text_config` of a config.json: a Llama-shaped decoder (llama, mistral, qwen2, qwen3_vl_text).
+/// Absent fields take the defaults that transformers has for `model_type`.
 struct TextConfig {
   std::string model_type = "llama";
   int64_t vocab_size = 32000;
@@ -27,10 +27,12 @@ struct TextConfig {
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
   std::optional<RopeScaling> rope_scaling;
+  std::optional<MultimodalRope> multimodal_rope;
   Activation hidden_act = Activation::kSilu;
   bool qkv_bias = false;     ///< `attention_bias`, or always for qwen2
   bool output_bias = false;  ///< `attention_bias` of llama
   bool mlp_bias = false;
+  bool qk_norm = false;  ///< an RMSNorm of each head's query and key before they are rotated
   bool tie_word_embeddings = false;
 
   /// One line for people.

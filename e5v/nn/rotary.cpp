@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "e5v/base/error.h"
 #include "e5v/kernels/elementwise.h"
 #include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/own_gradient.h"
@@ -27,8 +28,28 @@ at::Tensor scale_llama3(const at::Tensor& frequencies, const RopeScaling& scalin
 
 }  // namespace
 
+std::vector<int64_t> MultimodalRope::axes() const {
+  std::vector<int64_t> axes;
+  const auto num_axes = static_cast<int64_t>(sections.size());
+  for (int64_t axis = 0; axis < num_axes; ++axis) axes.insert(axes.end(), sections[axis], axis);
+  if (!interleaved) return axes;
+  // The first axis has every frequency that is not another's: its own turns, and all that are left
+  // when a section is used up.
+  for (int64_t i = 0; i < static_cast<int64_t>(axes.size()); ++i) {
+    const int64_t axis = i % num_axes;
+    axes[i] = i < num_axes * sections[axis] ? axis : 0;
+  }
+  return axes;
+}
+
 RotaryEmbedding::RotaryEmbedding(int64_t head_dim, double theta,
-                                 const std::optional<RopeScaling>& scaling) {
+                                 const std::optional<RopeScaling>& scaling,
+                                 const std::optional<MultimodalRope>& multimodal) {
+  if (multimodal) {
+    num_axes_ = static_cast<int64_t>(multimodal->sections.size());
+    axes_ = at::tensor(multimodal->axes(), at::kLong);
+    E5V_ASSERT(axes_.size(0) == head_dim / 2);
+  }
   // In float32 throughout, as transformers: at position 8,000 a double would differ by 1e-4.
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kLong).to(at::kFloat) / head_dim;
   inverse_frequencies_ = 1.0 / at::pow(theta, exponents);
@@ -58,7 +79,16 @@ RotaryEmbedding::Tables RotaryEmbedding::tables(const at::Tensor& positions) con
   }
   const at::Device device = positions.device();
   const at::Tensor rows = positions.to(at::kCPU);
-  return {cos.index_select(0, rows).to(device), sin.index_select(0, rows).to(device)};
+  if (rows.dim() == 1) {
+    return {cos.index_select(0, rows).to(device), sin.index_select(0, rows).to(device)};
+  }
+  if (rows.size(0) != num_axes_) {
+    throw InputError(
+        fmt::format("tokens have {} positions each, expected {}", rows.size(0), num_axes_));
+  }
+  const at::Tensor by_frequency = axes_.defined() ? rows.index_select(0, axes_).t()
+                                                  : rows.t().expand({-1, half});  // [T, Dh / 2]
+  return {cos.gather(0, by_frequency).to(device), sin.gather(0, by_frequency).to(device)};
 }
 
 at::Tensor apply_rotary(const at::Tensor& x, const RotaryEmbedding::Tables& tables) {
