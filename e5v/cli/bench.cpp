@@ -127,11 +127,13 @@ double language_model_operations(const TextConfig& text, const std::vector<Prepa
 }
 
 double vision_operations(const Architecture& architecture, const std::vector<PreparedItem>& items) {
-  int64_t num_rows = 0;
+  double operations = 0;
   for (const PreparedItem& item : items) {
-    for (const PreparedPicture& picture : item.pictures) num_rows += picture.num_rows;
+    for (const PreparedPicture& picture : item.pictures) {
+      operations += architecture.picture_flops(picture);
+    }
   }
-  return architecture.picture_flops(num_rows);
+  return operations;
 }
 
 Measurement measure(const Embedder& embedder, const Workload& workload, int64_t repetitions) {

@@ -28,9 +28,9 @@ void EmbedderFlags::register_options(CliOptionRegistry& registry) {
   registry.add("batch-tokens", options.batch_tokens, "Tokens of one batch at the most");
   registry.add("dimensions", options.dimensions,
                "Keep the first dimensions only and normalise again; 0 = all");
-  registry.add(
-      "task", options.prepare.task,
-      "Prompt set: retrieval, cirr, fashioniq-dress, fashioniq-shirt, fashioniq-toptee, sts");
+  registry.add("task", options.prepare.task,
+               "Prompt set: retrieval, query, document, cirr, fashioniq-dress, fashioniq-shirt, "
+               "fashioniq-toptee, sts");
   registry.add("prompt", options.prepare.prompt,
                "Whole template instead, verbatim; <image> and <sent> stand for the input");
   registry.add("image-processing", options.image_processing,

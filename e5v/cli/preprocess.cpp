@@ -1,4 +1,6 @@
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "e5v/base/npy.h"
@@ -25,7 +27,9 @@ struct PreprocessCommand {
     const std::vector<int64_t> row_shape = rules->row_shape();
 
     NpyWriter writer(output, NpyType::kFloat32, row_shape);
-    std::vector<float> values(picture.rgb.size());
+    const int64_t row_values =
+        std::accumulate(row_shape.begin(), row_shape.end(), int64_t{1}, std::multiplies<>());
+    std::vector<float> values(static_cast<size_t>(picture.num_rows * row_values));
     rules->write_pixel_values(picture, values);
     writer.append(std::span<const float>(values));
     writer.commit();

@@ -25,7 +25,7 @@ struct TokenizeCommand {
     const Tokenizer tokenizer = Tokenizer::load(model);
     std::optional<std::string> prompt;
     if (in_template) {
-      const ChatTemplate chat = load_architecture(model)->chat_template(tokenizer);
+      const ChatTemplate chat = load_architecture(model)->chat_template(model, tokenizer);
       prompt = find_prompts(task, chat).choose(/*has_text=*/true, /*has_images=*/false);
     }
     uint64_t line_number = 0;

@@ -68,7 +68,7 @@ int64_t num_axes(std::span<const PreparedItem> items) {
 ItemPreparer::ItemPreparer(const std::filesystem::path& model_dir, ImageProcessing rule)
     : architecture_(load_architecture(model_dir)),
       tokenizer_(Tokenizer::load(model_dir)),
-      chat_template_(architecture_->chat_template(tokenizer_)),
+      chat_template_(architecture_->chat_template(model_dir, tokenizer_)),
       image_token_(architecture_->image_token_id(tokenizer_)) {
   try {
     picture_rules_ = architecture_->load_picture_rules(model_dir, rule);
@@ -95,7 +95,8 @@ std::string ItemPreparer::choose_prompt(const Item& item, const PrepareOptions& 
 std::vector<int64_t> ItemPreparer::tokenize(const Item& item, const std::string& prompt,
                                             const PrepareOptions& options) const {
   const auto encode = [&](std::optional<std::string_view> text) {
-    const auto spans = render_prompt(prompt, text, item.images.size(), options.allow_special);
+    const auto spans = render_prompt(prompt, text, item.images.size(), options.allow_special,
+                                     architecture_->image_text());
     return tokenizer_.encode(text_spans(spans), /*add_special_tokens=*/true);
   };
   if (!item.text) return encode(std::nullopt);

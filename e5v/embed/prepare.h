@@ -32,7 +32,8 @@ struct Item {
 
 /// How items become tokens and tiles.
 struct PrepareOptions {
-  /// A named prompt set: retrieval, cirr, fashioniq-dress, fashioniq-shirt, fashioniq-toptee, sts.
+  /// A named prompt set: retrieval, query, document, cirr, fashioniq-dress,
+  /// fashioniq-shirt, fashioniq-toptee, sts.
   std::string task = "retrieval";
   /// A whole template instead, used verbatim; empty = the task's.
   std::string prompt;

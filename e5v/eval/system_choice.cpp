@@ -139,8 +139,8 @@ SystemOptions SystemChoice::system_options() const {
 }
 
 PromptOverride SystemChoice::in_chat(const PromptOverride& plain) const {
-  const ChatTemplate chat =
-      load_architecture(embedder.model)->chat_template(Tokenizer::load(embedder.model));
+  const ChatTemplate chat = load_architecture(embedder.model)
+                                ->chat_template(embedder.model, Tokenizer::load(embedder.model));
   const auto wrap = [chat](const std::string& prompt) {
     return prompt.empty() ? prompt : apply_chat_template(chat, prompt);
   };

@@ -95,7 +95,8 @@ void LlavaArchitecture::visit_published(ParameterVisitor& visitor) const {
   model.visit_unneeded_parameters(visitor);
 }
 
-ChatTemplate LlavaArchitecture::chat_template(const Tokenizer& tokenizer) const {
+ChatTemplate LlavaArchitecture::chat_template(const std::filesystem::path&,
+                                              const Tokenizer& tokenizer) const {
   if (tokenizer.token_to_id("<|start_header_id|>")) return ChatTemplate::kLlama3;
   if (config_.text.model_type == "mistral") return ChatTemplate::kMistral;
   if (tokenizer.token_to_id("<|assistant|>")) return ChatTemplate::kPhi3;
@@ -112,7 +113,7 @@ std::unique_ptr<PictureRules> LlavaArchitecture::load_picture_rules(
   return std::make_unique<LlavaPictureRules>(ImageProcessor::load(model_dir, rule), config_);
 }
 
-double LlavaArchitecture::picture_flops(int64_t num_rows) const {
+double LlavaArchitecture::picture_flops(const PreparedPicture& picture) const {
   const VisionConfig& vision = config_.vision;
   const auto D = static_cast<double>(vision.hidden_size);
   const auto I = static_cast<double>(vision.intermediate_size);
@@ -126,7 +127,7 @@ double LlavaArchitecture::picture_flops(int64_t num_rows) const {
       static_cast<double>(config_.features_per_tile()) * 2 * (D * width + width * width);
   const double tile = P * 2 * patch_values * D +
                       static_cast<double>(config_.num_vision_layers()) * layer + projector;
-  return static_cast<double>(num_rows) * tile;
+  return static_cast<double>(picture.num_rows) * tile;
 }
 
 GgufNames LlavaArchitecture::gguf_names() const {

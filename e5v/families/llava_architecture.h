@@ -19,11 +19,12 @@ class LlavaArchitecture final : public Architecture {
   Description describe() const override;
   std::unique_ptr<Model> make_model() const override;
   void visit_published(ParameterVisitor& visitor) const override;
-  ChatTemplate chat_template(const Tokenizer& tokenizer) const override;
+  ChatTemplate chat_template(const std::filesystem::path& model_dir,
+                             const Tokenizer& tokenizer) const override;
   int64_t image_token_id(const Tokenizer& tokenizer) const override;
   std::unique_ptr<PictureRules> load_picture_rules(const std::filesystem::path& model_dir,
                                                    ImageProcessing rule) const override;
-  double picture_flops(int64_t num_rows) const override;
+  double picture_flops(const PreparedPicture& picture) const override;
   GgufNames gguf_names() const override;
 
  private:

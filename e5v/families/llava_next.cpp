@@ -1,6 +1,8 @@
 #include "e5v/families/llava_next.h"
 
-#include "e5v/base/error.h"
+#include <fmt/format.h>
+
+#include "e5v/model/splice.h"
 
 namespace e5v {
 namespace {
@@ -105,15 +107,7 @@ at::Tensor LlavaNext::pack_image_features(const at::Tensor& tile_features,
 }
 
 at::Tensor LlavaNext::splice(const PackedBatch& batch, const at::Tensor& image_features) const {
-  const at::Tensor ids = batch.input_ids.to(device());
-  const at::Tensor embeds = language_model_.embed_tokens(ids.clamp_min(0));  // [T, D]
-  if (!image_features.defined()) return embeds;
-  const at::Tensor places = at::nonzero(ids < 0).squeeze(1);
-  if (places.size(0) != image_features.size(0)) {
-    throw InputError(fmt::format("the batch has {} places for image features, its images give {}",
-                                 places.size(0), image_features.size(0)));
-  }
-  return embeds.index_copy(0, places, image_features);
+  return splice_features(language_model_, batch.input_ids.to(device()), image_features);
 }
 
 at::Tensor LlavaNext::embed(const PackedBatch& batch) const {

@@ -44,11 +44,15 @@ class Architecture {
   /// Every tensor of a published checkpoint, those that embedding does not need last.
   virtual void visit_published(ParameterVisitor& visitor) const = 0;
 
-  /// The turn of conversation that the backbone was trained on.
-  virtual ChatTemplate chat_template(const Tokenizer& tokenizer) const = 0;
+  /// The turn of conversation that the backbone of MODEL_DIR was trained on.
+  virtual ChatTemplate chat_template(const std::filesystem::path& model_dir,
+                                     const Tokenizer& tokenizer) const = 0;
 
   /// Id of the placeholder of a picture in the text; may lie outside the embedding table.
   virtual int64_t image_token_id(const Tokenizer& tokenizer) const = 0;
+
+  /// What a prompt's `<image>` becomes before it is tokenized: holds that placeholder once.
+  virtual std::string image_text() const { return std::string(kImagePlaceholder); }
 
   /// How the pictures of MODEL_DIR's model are prepared. Throws FileError, FormatError, ConfigError
   /// where the folder does not say, or other than config.json.
@@ -62,8 +66,8 @@ class Architecture {
     return {};
   }
 
-  /// Floating-point operations of tower and projector for `num_rows` rows of pixel_values.
-  virtual double picture_flops(int64_t num_rows) const = 0;
+  /// Floating-point operations of tower and projector for one picture.
+  virtual double picture_flops(const PreparedPicture& picture) const = 0;
 
   /// How llama.cpp's pair of files names the weights. Throws ConfigError if it has no such pair.
   virtual GgufNames gguf_names() const = 0;

@@ -7,6 +7,7 @@
 #include "e5v/nn/activation.h"
 #include "e5v/nn/fused_linear.h"
 #include "e5v/nn/norm.h"
+#include "e5v/nn/rotary.h"
 
 namespace e5v {
 
@@ -16,6 +17,7 @@ struct EncoderLayerNames {
   std::string norm1 = "layer_norm1";
   std::string attention = "self_attn";  ///< before the three projections
   std::string query = "q_proj", key = "k_proj", value = "v_proj";
+  std::string query_key_value;  ///< where the three are one matrix: its name
   std::string attention_output = "self_attn.out_proj";
   std::string norm2 = "layer_norm2";
   std::string fc1 = "mlp.fc1", fc2 = "mlp.fc2";
@@ -40,9 +42,11 @@ class EncoderLayer {
   void visit_parameters(ParameterVisitor& visitor);
 
   /// hidden_states [sum of lengths, D] fp32, sequences end to end (`cu_seqlens` [B + 1] int32,
-  /// CPU). Overwrites `hidden_states` where no gradient is recorded.
+  /// CPU). Overwrites `hidden_states` where no gradient is recorded. Queries and keys are turned by
+  /// `rotary`, of all tokens, if it is given.
   at::Tensor forward(const at::Tensor& hidden_states, const at::Tensor& cu_seqlens,
-                     at::ScalarType compute_dtype) const;
+                     at::ScalarType compute_dtype,
+                     const RotaryEmbedding::Tables* rotary = nullptr) const;
 
  private:
   EncoderLayerNames names_;

@@ -16,6 +16,8 @@ inline constexpr int64_t kImageFeature = -1;
 struct ImageLayout {
   /// Which features stay after unpadding, and where newlines go; nullopt: all features, in order.
   std::optional<AnyresLayout> anyres;
+  /// Patches below and beside each other, where the picture is one grid of them (Qwen-VL).
+  std::optional<ImageSize> grid;
 };
 
 /// The rows of one image of a packed batch. Images come in the order of their places among the

@@ -24,6 +24,7 @@ void search_by_item(QueryItem& query, int64_t id, Collection& collection) {
 }
 
 std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& options) {
+  const std::string task = options.prompt.empty() ? query_task(options.task) : "";
   std::vector<Item> items;
   if (query.vector.empty()) {
     if (!query.text && !query.image) {
@@ -32,14 +33,14 @@ std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& opti
     Item& main = items.emplace_back();
     main.text = query.text;
     if (query.image) main.images.push_back(*query.image);
-    if (query.text && query.image && options.prompt.empty()) {
-      main.task = composed_task(options.task);
-    }
+    const bool is_composed = query.text && query.image && !task.empty();
+    main.task = is_composed ? composed_task(options.task) : task;
   }
   for (const auto* texts : {&query.plus, &query.minus}) {
     for (const std::string& text : *texts) {
       Item& item = items.emplace_back();
       item.text = text;
+      item.task = task;
     }
   }
   return items;

@@ -30,8 +30,8 @@ void search_by_item(QueryItem& query, int64_t id, Collection& collection);
 
 /// The items to embed for a query: first text and picture, unless it has a vector, then `plus`,
 /// then `minus`; none for a vector alone. A picture with a text is asked about by composed_task's
-/// prompt, unless `options` has a whole template. Throws InputError if there is neither text nor
-/// picture nor vector.
+/// prompt, others by query_task's, unless `options` has a whole template. Throws InputError if
+/// there is neither text nor picture nor vector.
 std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& options);
 
 /// The query's vector, of those of query_items: weight · v₀ + Σ plus − Σ minus, of unit length.

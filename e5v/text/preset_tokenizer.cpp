@@ -16,6 +16,10 @@ namespace {
 constexpr const char* kSplitRegex =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+/// Qwen's: the same, but each digit is a word.
+constexpr const char* kQwenSplitRegex =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 using Pieces = std::vector<std::string>;
 
 /// A vocabulary that grows merge by merge until it is full.
@@ -91,6 +95,13 @@ std::vector<std::string> control_tokens() {
   return tokens;
 }
 
+std::vector<std::string> qwen_control_tokens() {
+  return {"<|endoftext|>",      "<|im_start|>",     "<|im_end|>",     "<|object_ref_start|>",
+          "<|object_ref_end|>", "<|box_start|>",    "<|box_end|>",    "<|quad_start|>",
+          "<|quad_end|>",       "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+          "<|image_pad|>",      "<|video_pad|>"};
+}
+
 Json post_processor(int64_t begin_of_text) {
   const std::string token = "<|begin_of_text|>";
   const auto special = [&](int type) -> Json {
@@ -109,16 +120,16 @@ Json post_processor(int64_t begin_of_text) {
               {"tokens", Json::array({token})}}}}}};
 }
 
-}  // namespace
-
-Json preset_tokenizer(int64_t num_text_tokens) {
+/// What tokenizers of presets have in common. Throws ConfigError.
+Json byte_level_bpe(int64_t num_text_tokens, const std::vector<std::string>& control_tokens,
+                    const char* split_regex) {
   if (num_text_tokens < kMinPresetTextTokens || num_text_tokens > kMaxPresetTextTokens) {
     throw ConfigError(fmt::format("a preset tokenizer has {} to {} text tokens, not {}",
                                   kMinPresetTextTokens, kMaxPresetTextTokens, num_text_tokens));
   }
   SyllableVocabulary vocabulary = grow_vocabulary(static_cast<size_t>(num_text_tokens));
   Json added_tokens = Json::array();
-  for (const std::string& token : control_tokens()) {
+  for (const std::string& token : control_tokens) {
     added_tokens.push_back({{"id", num_text_tokens + static_cast<int64_t>(added_tokens.size())},
                             {"content", token},
                             {"single_word", false},
@@ -128,7 +139,7 @@ Json preset_tokenizer(int64_t num_text_tokens) {
                             {"special", true}});
   }
   const Json split = {{"type", "Split"},
-                      {"pattern", {{"Regex", kSplitRegex}}},
+                      {"pattern", {{"Regex", split_regex}}},
                       {"behavior", "Isolated"},
                       {"invert", false}};
   const Json to_bytes = {{"type", "ByteLevel"},
@@ -141,7 +152,7 @@ Json preset_tokenizer(int64_t num_text_tokens) {
           {"added_tokens", std::move(added_tokens)},
           {"normalizer", nullptr},
           {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, to_bytes}}}},
-          {"post_processor", post_processor(num_text_tokens)},
+          {"post_processor", nullptr},
           {"decoder",
            {{"type", "ByteLevel"},
             {"add_prefix_space", true},
@@ -155,9 +166,35 @@ Json preset_tokenizer(int64_t num_text_tokens) {
             {"end_of_word_suffix", nullptr},
             {"fuse_unk", false},
             {"byte_fallback", false},
-            {"ignore_merges", true},
+            {"ignore_merges", false},
             {"vocab", vocabulary.take_vocabulary()},
             {"merges", vocabulary.take_merges()}}}};
+}
+
+}  // namespace
+
+Json preset_tokenizer(int64_t num_text_tokens) {
+  Json json = byte_level_bpe(num_text_tokens, control_tokens(), kSplitRegex);
+  json["post_processor"] = post_processor(num_text_tokens);
+  json["model"]["ignore_merges"] = true;
+  return json;
+}
+
+Json qwen_preset_tokenizer(int64_t num_text_tokens) {
+  Json json = byte_level_bpe(num_text_tokens, qwen_control_tokens(), kQwenSplitRegex);
+  json["normalizer"] = {{"type", "NFC"}};
+  return json;
+}
+
+Json qwen_preset_tokenizer_config() {
+  return {{"tokenizer_class", "Qwen2Tokenizer"},
+          {"bos_token", nullptr},
+          {"eos_token", "<|im_end|>"},
+          {"pad_token", "<|endoftext|>"},
+          {"add_bos_token", false},
+          {"clean_up_tokenization_spaces", false},
+          {"model_max_length", 262144},
+          {"processor_class", "Qwen3VLProcessor"}};
 }
 
 Json preset_tokenizer_config() {

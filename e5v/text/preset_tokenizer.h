@@ -23,4 +23,10 @@ Json preset_tokenizer(int64_t num_text_tokens);
 /// The tokenizer_config.json beside it.
 Json preset_tokenizer_config();
 
+/// The same in Qwen's form (NFC, one digit a word, nothing around a text), with its control tokens
+/// behind the text's: <|endoftext|>, <|im_start|>, <|im_end|>, … <|vision_start|> (+ 9),
+/// <|vision_end|>, <|vision_pad|>, <|image_pad|> (+ 12), <|video_pad|>.
+Json qwen_preset_tokenizer(int64_t num_text_tokens);
+Json qwen_preset_tokenizer_config();
+
 }  // namespace e5v

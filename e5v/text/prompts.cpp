@@ -18,13 +18,17 @@ struct NamedChatTemplate {
 
 // The E5-V code's `llama3_template` and `[INST]` forms (retrieval.py), its Phi-3 form
 // (eval_sts.py); Vicuna's is that of LLaVA-1.5.
-constexpr std::array<NamedChatTemplate, 5> kChatTemplates = {{
+constexpr std::array<NamedChatTemplate, 7> kChatTemplates = {{
     {"llama3", ChatTemplate::kLlama3,
      "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
      "<|start_header_id|>assistant<|end_header_id|>\n\n \n"},
     {"mistral", ChatTemplate::kMistral, "[INST] {} [/INST]"},
     {"vicuna", ChatTemplate::kVicuna, "USER: {} ASSISTANT:"},
     {"phi3", ChatTemplate::kPhi3, "<|user|>\n{}<|end|>\n<|assistant|>\n"},
+    {"chatml", ChatTemplate::kChatMl, "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"},
+    {"qwen3-vl-embedding", ChatTemplate::kQwen3VlEmbedding,
+     "<|im_start|>system\nRepresent the user's input.<|im_end|>\n"
+     "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"},
     {"plain", ChatTemplate::kPlain, "{}"},
 }};
 
@@ -37,9 +41,12 @@ struct NamedPrompts {
 
 // From the E5-V code (retrieval.py `main`, eval_sts.py `batcher`). The spelling is what the model
 // was evaluated with: "desribe" and "Desribe" stay. The shirt stands for FashionIQ's toptee, too.
-constexpr std::array<NamedPrompts, 6> kPrompts = {{
-    {"retrieval", "<sent>\nSummary above sentence in one word:",
-     "<image>\nSummary above image in one word:", ""},
+constexpr std::string_view kSentence = "<sent>\nSummary above sentence in one word:";
+constexpr std::string_view kPicture = "<image>\nSummary above image in one word:";
+constexpr std::array<NamedPrompts, 8> kPrompts = {{
+    {"retrieval", kSentence, kPicture, ""},
+    {"query", kSentence, kPicture, ""},
+    {"document", kSentence, kPicture, ""},
     {"cirr", "", "<image>\n Describe this image in one word:",
      "<image>Modify this image with \"<sent>\", desribe modified image in one word:"},
     {"fashioniq-dress", "", "<image>\n Describe this dress in one word based on its style:",
@@ -54,11 +61,31 @@ constexpr std::array<NamedPrompts, 6> kPrompts = {{
     {"sts", " <sent>\nSummary above sentence in one word:", "", ""},
 }};
 
+/// The sides of a search, which published embedding models have prompts for.
+bool is_search_task(std::string_view task) {
+  return task == "retrieval" || task == "query" || task == "document";
+}
+
+/// Qwen3-VL-Embedding (its repository's src/models/qwen3_vl_embedding.py and README): pictures,
+/// then text, nothing else; queries have another instruction.
+Prompts qwen3_vl_embedding_prompts(std::string_view task) {
+  constexpr auto kChat = ChatTemplate::kQwen3VlEmbedding;
+  constexpr std::string_view kDocument = "Represent the user's input.";
+  constexpr std::string_view kQuery = "Retrieve images or text relevant to the user's query.";
+  const auto complete = [&](std::string_view prompt) {
+    std::string whole = apply_chat_template(kChat, prompt);
+    if (task == "query" || task == "cirr")
+      whole.replace(whole.find(kDocument), kDocument.size(), kQuery);
+    return whole;
+  };
+  return {std::string(task), complete("<sent>"), complete("<image>"), complete("<image><sent>")};
+}
+
 /// What stands between the prompt's colon and the end of the user's turn. The prompts were written
 /// out once for each backbone, and not alike: Llama-3's retrieval prompts end in a space, and so do
 /// Phi-3's in composed retrieval.
 std::string_view ending_of(std::string_view task, ChatTemplate chat) {
-  if (chat == ChatTemplate::kLlama3 && task == "retrieval") return " ";
+  if (chat == ChatTemplate::kLlama3 && is_search_task(task)) return " ";
   const bool composed_retrieval = task == "cirr" || task.starts_with("fashioniq");
   if (chat == ChatTemplate::kPhi3 && composed_retrieval) return " ";
   return "";
@@ -145,6 +172,9 @@ const std::vector<std::string>& prompt_task_names() {
 }
 
 Prompts find_prompts(std::string_view task, ChatTemplate chat) {
+  if (chat == ChatTemplate::kQwen3VlEmbedding && (is_search_task(task) || task == "cirr")) {
+    return qwen3_vl_embedding_prompts(task);
+  }
   for (const NamedPrompts& entry : kPrompts) {
     if (entry.task != task) continue;
     const auto complete = [&](std::string_view prompt) {
@@ -163,6 +193,10 @@ std::string composed_task(std::string_view task) {
   return has_one ? std::string(task) : "cirr";
 }
 
+std::string query_task(std::string_view task) {
+  return std::string(task == "retrieval" ? "query" : task);
+}
+
 const std::string& Prompts::choose(bool has_text, bool has_images) const {
   if (!has_text && !has_images) throw InputError("the item has neither a text nor a picture");
   const std::string& prompt = has_text ? (has_images ? composed : text) : image;
@@ -177,7 +211,7 @@ const std::string& Prompts::choose(bool has_text, bool has_images) const {
 
 std::vector<PromptSpan> render_prompt(std::string_view prompt_template,
                                       std::optional<std::string_view> text, size_t num_images,
-                                      bool allow_special) {
+                                      bool allow_special, std::string_view image_text) {
   check_parts(prompt_template, text.has_value(), num_images);
   const bool repeat_image = count_of(prompt_template, kImagePlaceholder) == 1;
   std::vector<PromptSpan> spans;
@@ -193,7 +227,7 @@ std::vector<PromptSpan> render_prompt(std::string_view prompt_template,
       rest.remove_prefix(kTextPlaceholder.size());
     } else {
       for (size_t i = 0; i < (repeat_image ? num_images : 1); ++i) {
-        append_span(spans, kImagePlaceholder, true);
+        append_span(spans, image_text, true);
       }
       rest.remove_prefix(kImagePlaceholder.size());
     }

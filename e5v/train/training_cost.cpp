@@ -57,7 +57,7 @@ std::optional<TrainingCost> cost_with_pictures(const ItemPreparer& preparer,
   const double tokens = pairs * (static_cast<double>(prepared.num_tokens()) +
                                  tokens_of_a_text * (texts_per_pair - 1));
   const Architecture& architecture = preparer.architecture();
-  const double pictures = architecture.picture_flops(prepared.pictures[0].num_rows) * pairs *
+  const double pictures = architecture.picture_flops(prepared.pictures[0]) * pairs *
                           static_cast<double>(passes.forward);
   TrainingCost cost;
   cost.tokens = static_cast<int64_t>(tokens);

@@ -9,19 +9,19 @@ namespace e5v {
 namespace {
 
 Json small(const char* tower, const char* strategy) {
-  return {{"model_type", "llava"},
-          {"vision_feature_layer", -2},
-          {"vision_feature_select_strategy", strategy},
-          {"text_config",
-           {{"hidden_size", 32}, {"num_attention_heads", 4}, {"num_hidden_layers", 1}}},
-          {"vision_config",
-           {{"model_type", tower},
-            {"hidden_size", 16},
-            {"intermediate_size", 24},
-            {"num_hidden_layers", 3},
-            {"num_attention_heads", 2},
-            {"image_size", 20},
-            {"patch_size", 4}}}};
+  return {
+      {"model_type", "llava"},
+      {"vision_feature_layer", -2},
+      {"vision_feature_select_strategy", strategy},
+      {"text_config", {{"hidden_size", 32}, {"num_attention_heads", 4}, {"num_hidden_layers", 1}}},
+      {"vision_config",
+       {{"model_type", tower},
+        {"hidden_size", 16},
+        {"intermediate_size", 24},
+        {"num_hidden_layers", 3},
+        {"num_attention_heads", 2},
+        {"image_size", 20},
+        {"patch_size", 4}}}};
 }
 
 /// Multiplies each weight of tower and projector by the rows that pass it.
@@ -55,15 +55,17 @@ struct Case {
 };
 
 TEST(LlavaArchitectureTest, FlopsOfAPictureAreThoseOfItsProducts) {
+  const PreparedPicture picture{.original = {}, .num_rows = 3, .rgb = {}, .layout = {}};
   constexpr double kPatches = 25, kWidth = 16, kLayers = 2;
-  for (const Case& c : {Case{"clip_vision_model", "default", 26, 25},
-                        Case{"clip_vision_model", "full", 26, 26},
-                        Case{"siglip_vision_model", "full", 25, 25}, Case{"vit", "default", 26, 25}}) {
+  for (const Case& c :
+       {Case{"clip_vision_model", "default", 26, 25}, Case{"clip_vision_model", "full", 26, 26},
+        Case{"siglip_vision_model", "full", 25, 25}, Case{"vit", "default", 26, 25}}) {
     const auto architecture = LlavaArchitecture::from_json(small(c.tower, c.strategy));
     ProductCounter counter(architecture->weight_names(), kPatches, c.positions, c.features);
     architecture->make_model()->visit_parameters(counter);
     const double attention = kLayers * 4 * c.positions * c.positions * kWidth;
-    EXPECT_DOUBLE_EQ(architecture->picture_flops(3), 3 * (counter.flops + attention)) << c.tower;
+    EXPECT_DOUBLE_EQ(architecture->picture_flops(picture), 3 * (counter.flops + attention))
+        << c.tower;
   }
 }
 
