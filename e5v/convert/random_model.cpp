@@ -262,6 +262,9 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   if (!preset.processor_config.is_null()) {
     write_json(unfinished.path() / "processor_config.json", preset.processor_config);
   }
+  if (!preset.chat_template.empty()) {
+    write_file(unfinished.path() / "chat_template.jinja", preset.chat_template);
+  }
   write_json(unfinished.path() / "tokenizer_config.json", tokenizer.config);
   // Not indented: it is long.
   write_file(unfinished.path() / "tokenizer.json", tokenizer.json.dump() + "\n");

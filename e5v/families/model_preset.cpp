@@ -9,7 +9,7 @@ namespace {
 
 std::vector<ModelPreset> all_presets() {
   std::vector<ModelPreset> presets;
-  for (const auto& of_family : {&llava_presets, &clip_presets}) {
+  for (const auto& of_family : {&llava_presets, &clip_presets, &qwen3_vl_presets}) {
     for (ModelPreset& preset : of_family()) presets.push_back(std::move(preset));
   }
   return presets;

@@ -23,7 +23,8 @@ struct ModelPreset {
   /// config.json as transformers 4.41 publishes it, but for `torch_dtype`.
   Json config;
   Json preprocessor_config;
-  Json processor_config;  ///< null: there is no such file
+  Json processor_config;      ///< null: there is no such file
+  std::string chat_template;  ///< chat_template.jinja; empty: there is no such file
   /// Its tokens are a world's words, which make_tokenizer takes; else it takes none.
   bool has_words_as_tokens = false;
   std::function<Tokenizer(const std::vector<std::string>& words)> make_tokenizer;
@@ -49,6 +50,10 @@ std::vector<ModelPreset> llava_presets();
 
 /// "shapes-mini-clip": a CLIP of the same size, likewise.
 std::vector<ModelPreset> clip_presets();
+
+/// "qwen3-vl-2b", "qwen3-vl-8b": Qwen3-VL-Embedding of that size.
+/// "qwen3-vl-tiny": four layers, for tests and demonstrations.
+std::vector<ModelPreset> qwen3_vl_presets();
 
 /// preprocessor_config.json for pictures that become one tile of the tower's size: not resized
 /// where they have it, pixels from -1 to 1.

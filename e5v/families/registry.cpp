@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "e5v/families/llava_architecture.h"
+#include "e5v/families/qwen3_vl_architecture.h"
 #include "e5v/model/config_fields.h"
 
 namespace e5v {
@@ -12,6 +13,7 @@ namespace e5v {
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
       {{"llava_next", "llava"}, &LlavaArchitecture::from_json},
+      {{"qwen3_vl"}, &Qwen3VlArchitecture::from_json},
   };
   return all;
 }

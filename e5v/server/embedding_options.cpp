@@ -130,7 +130,7 @@ void parse_options(const RequestReader& reader, bool truncate, EmbeddingRequest&
 const Json& common_option_schemas() {
   static const Json schemas = Json::parse(R"({
     "model": {"type": "string", "description": "Named in the answer; the server has one model"},
-    "prompt_name": {"type": "string", "description": "A prompt set by name: retrieval, query, document, cirr, fashioniq-dress, fashioniq-shirt, fashioniq-toptee or sts. Names of other services' tasks stand for the server's own"},
+    "prompt_name": {"type": "string", "description": "A prompt set by name: retrieval, cirr, fashioniq-dress, fashioniq-shirt, fashioniq-toptee or sts. Names of other services' tasks stand for the server's own"},
     "task": {"type": "string", "description": "As prompt_name"},
     "instruction": {"type": "string", "description": "The prompt's words, such as: In one word, its colour:"},
     "prompt": {"type": "string", "description": "A whole template, verbatim, with <sent> for the text and <image> for a picture"}

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/checkpoint/convert.h"
 #include "e5v/convert/inspect_model.h"
+#include "e5v/embed/prepare.h"
 #include "e5v/families/llava_config.h"
 #include "e5v/families/model_preset.h"
 #include "e5v/families/registry.h"
@@ -95,6 +97,24 @@ TEST(RandomModel, TheMiniatureHasTheWordsOfItsTexts) {
   EXPECT_NEAR(deviation("language_model.model.layers.0.self_attn.o_proj.weight"),
               1 / std::sqrt(128.0 * 8), 0.002);
   EXPECT_EQ(deviation("multi_modal_projector.linear_1.bias"), 0);
+}
+
+TEST(RandomModel, AQwen3VlEmbeds) {
+  TemporaryFolder folder;
+  write_random_model(folder / "qwen", {.preset = "qwen3-vl-tiny"});
+  const ModelInspection found = inspect_model(folder / "qwen");
+  EXPECT_EQ(found.problems(), "");
+  EXPECT_THAT(found.missing_files, IsEmpty());
+  EXPECT_EQ(found.num_unused_tensors, 0u);
+  EXPECT_EQ(found.architecture->describe().json["architecture"], "qwen3_vl");
+  const ItemPreparer preparer(folder / "qwen");
+  EXPECT_EQ(preparer.chat_template(), ChatTemplate::kQwen3VlEmbedding);
+  Item item;
+  item.images.emplace_back(Image(480, 640));
+  const PreparedItem prepared = preparer.prepare(item, {});
+  EXPECT_EQ(std::count(prepared.input_ids.begin(), prepared.input_ids.end(), kImageFeature), 300);
+  const auto state = load_model(folder / "qwen")->forward(preparer.collate({&prepared, 1}));
+  EXPECT_EQ(state.sizes(), at::IntArrayRef({1, 64}));
 }
 
 TEST(RandomModel, AClipOfTheWorldsWordsCanBeLoadedAndHasClipsTemperature) {

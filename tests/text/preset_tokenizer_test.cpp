@@ -45,6 +45,19 @@ TEST(PresetTokenizer, TextBeginsWithBosAndComesBack) {
               ElementsAre(kNumTextTokens + 9, kNumTextTokens + 256));
 }
 
+TEST(PresetTokenizer, QwensHasItsControlTokensAndNothingAroundAText) {
+  constexpr int64_t kQwenTextTokens = 151643;  // as many as Qwen has
+  const Tokenizer tokenizer = make_tokenizer(qwen_preset_tokenizer(kQwenTextTokens));
+  EXPECT_EQ(tokenizer.token_to_id("<|im_end|>"), 151645);
+  EXPECT_EQ(tokenizer.token_to_id("<|vision_start|>"), 151652);
+  EXPECT_EQ(tokenizer.token_to_id("<|image_pad|>"), 151655);
+  EXPECT_EQ(tokenizer.encode("12").size(), 2u);  // a digit is a word
+  EXPECT_EQ(tokenizer.encode("e\u0301"), tokenizer.encode("\u00e9"));
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("A photo of a dog.")), "A photo of a dog.");
+  const EncodeOptions options{.add_special_tokens = true, .allow_special = true};
+  EXPECT_THAT(tokenizer.encode("<|im_start|><|image_pad|>", options), ElementsAre(151644, 151655));
+}
+
 TEST(PresetTokenizer, MergesReachEveryToken) {
   Json json = preset_tokenizer(kNumTextTokens);
   ASSERT_EQ(json["model"]["vocab"].size(), static_cast<size_t>(kNumTextTokens));

@@ -64,6 +64,40 @@ TEST(PromptsTest, OtherBackbonesHaveTheirOwnTurns) {
             "<|user|>\n<image>\n Describe this image in one word: <|end|>\n<|assistant|>\n");
 }
 
+TEST(PromptsTest, AnEmbeddingModelHasItsMakersPrompts) {
+  const auto whole = [](const std::string& instruction, const std::string& prompt) {
+    return "<|im_start|>system\n" + instruction + "<|im_end|>\n<|im_start|>user\n" + prompt +
+           "<|im_end|>\n<|im_start|>assistant\n";
+  };
+  const std::string of_query = "Retrieve images or text relevant to the user's query.";
+  const std::string of_document = "Represent the user's input.";
+  for (const auto& [task, instruction] :
+       {std::pair("retrieval", of_document), {"document", of_document}, {"query", of_query}}) {
+    const Prompts prompts = find_prompts(task, ChatTemplate::kQwen3VlEmbedding);
+    EXPECT_EQ(prompts.text, whole(instruction, "<sent>"));
+    EXPECT_EQ(prompts.image, whole(instruction, "<image>"));
+    EXPECT_EQ(prompts.composed, whole(instruction, "<image><sent>"));
+  }
+  EXPECT_EQ(find_prompts("sts", ChatTemplate::kQwen3VlEmbedding).text,
+            whole(of_document, " <sent>\nSummary above sentence in one word:"));
+  EXPECT_EQ(find_prompts("retrieval", ChatTemplate::kChatMl).text,
+            "<|im_start|>user\n<sent>\nSummary above sentence in one word:<|im_end|>\n"
+            "<|im_start|>assistant\n");
+}
+
+TEST(PromptsTest, OtherModelsHaveOnePromptForBothSidesOfASearch) {
+  EXPECT_EQ(query_task("retrieval"), "query");
+  EXPECT_EQ(query_task("sts"), "sts");
+  for (const std::string& chat : chat_template_names()) {
+    if (chat == "qwen3-vl-embedding") continue;
+    const Prompts retrieval = find_prompts("retrieval", find_chat_template(chat));
+    for (const char* side : {"query", "document"}) {
+      EXPECT_EQ(find_prompts(side, find_chat_template(chat)).text, retrieval.text) << chat;
+      EXPECT_EQ(find_prompts(side, find_chat_template(chat)).image, retrieval.image) << chat;
+    }
+  }
+}
+
 TEST(PromptsTest, UnknownNamesGetTheList) {
   try {
     find_prompts("retreival", ChatTemplate::kPlain);
@@ -108,6 +142,8 @@ TEST(RenderPromptTest, EveryPlaceForTheTextGetsIt) {
 }
 
 TEST(RenderPromptTest, OnePlaceHoldsSeveralPictures) {
+  EXPECT_THAT(render_prompt("<image>!", std::nullopt, 2, false, "<p>"),
+              ElementsAre(PromptSpan{"<p><p>!", true}));
   EXPECT_THAT(render_prompt("<image>\n", std::nullopt, 3),
               ElementsAre(PromptSpan{"<image><image><image>\n", true}));
   EXPECT_THAT(render_prompt("<image>, <image>", std::nullopt, 2),
