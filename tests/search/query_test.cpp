@@ -18,9 +18,11 @@ TEST(QueryItemsTest, AreTheMainItemAndWhatIsAddedAndTakenAway) {
   const std::vector<Item> items = query_items(query, {});
   ASSERT_EQ(items.size(), 4u);
   EXPECT_EQ(items[0].text, "a");
-  EXPECT_EQ(items[0].task, "");
+  for (const Item& item : items) EXPECT_EQ(item.task, "query");
   EXPECT_EQ(items[1].text, "b");
   EXPECT_EQ(items[3].text, "d");
+  EXPECT_EQ(query_items(query, {.task = "sts"})[0].task, "sts");
+  EXPECT_EQ(query_items(query, {.prompt = "<sent>"})[0].task, "");
 }
 
 TEST(QueryItemsTest, APictureChangedByWordsIsComposedRetrieval) {
