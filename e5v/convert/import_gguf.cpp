@@ -30,6 +30,11 @@ struct ImportedTensor {
   const GgufTensor* tensor;
   /// Heads whose rows are interleaved, or 0.
   int64_t interleaved_heads = 0;
+  std::vector<int64_t> shape = {};  ///< in the checkpoint
+  /// Of a convolution over time, of which the file has a tensor for each frame: the further ones.
+  std::vector<const GgufTensor*> next_frames = {};
+
+  uint64_t num_bytes() const { return tensor->num_bytes * (1 + next_frames.size()); }
 };
 
 /// Finds each parameter of a model in the two files.
@@ -47,7 +52,11 @@ class GgufMatcher final : public ParameterVisitor {
   }
   void linear(const std::string& name, Linear& linear) override {
     const std::string module = layer_module(name, linear);
-    expect(name + ".weight", module + ".weight", linear.checkpoint_shape());
+    if (linear.checkpoint_shape().size() == 5) {
+      expect_frames(name + ".weight", module + ".weight", linear.checkpoint_shape());
+    } else {
+      expect(name + ".weight", module + ".weight", linear.checkpoint_shape());
+    }
     if (linear.has_bias()) expect(name + ".bias", module + ".bias", {linear.out_features()});
   }
   void add_head() {
@@ -77,6 +86,25 @@ class GgufMatcher final : public ParameterVisitor {
     return module.substr(0, end) + (is_up ? down : up);
   }
 
+  /// [out, channels, frames, p, p], stored as [out, channels, p, p] under X.weight, X.weight.1 ….
+  void expect_frames(const std::string& name, const std::string& stored_name,
+                     const std::vector<int64_t>& shape) {
+    const std::vector<int64_t> frame = {shape[0], shape[1], shape[3], shape[4]};
+    std::vector<const GgufTensor*> next_frames;
+    for (int64_t i = 1; i < shape[2]; ++i) {
+      const size_t num_found = found.size();
+      expect(name, fmt::format("{}.{}", stored_name, i), frame);
+      if (found.size() == num_found) return;
+      next_frames.push_back(found.back().tensor);
+      found.pop_back();
+    }
+    const size_t num_found = found.size();
+    expect(name, stored_name, frame);
+    if (found.size() == num_found) return;
+    found.back().shape = shape;
+    found.back().next_frames = std::move(next_frames);
+  }
+
   void expect(const std::string& name, const std::string& stored_name, at::IntArrayRef shape) {
     const GgufFile& file = file_of(name);
     const GgufTensor* stored = file.find(stored_name);
@@ -94,6 +122,7 @@ class GgufMatcher final : public ParameterVisitor {
       return;
     }
     ImportedTensor& imported = found.emplace_back(ImportedTensor{name, stored_name, &file, stored});
+    imported.shape = stored->shape;
     if (!gguf_.interleaves_rotary || &file != &model_) return;
     if (stored_name.ends_with("attn_q.weight")) {
       imported.interleaved_heads = text_.num_attention_heads;
@@ -151,6 +180,23 @@ void require_representable(std::span<const float> values, DType dtype,
   }
 }
 
+/// One output's weights of all frames, [channels, frames, p · p]: the first frame's are `frame`,
+/// the others' what `read_row` gives.
+template <class ReadRow>
+std::vector<float> join_frames(const ImportedTensor& source, std::vector<float> frame,
+                               const ReadRow& read_row) {
+  const size_t num_frames = 1 + source.next_frames.size();
+  const size_t plane = frame.size() / static_cast<size_t>(source.shape[1]);
+  std::vector<float> joined(frame.size() * num_frames);
+  for (size_t f = 0; f < num_frames; ++f) {
+    if (f > 0) read_row(*source.next_frames[f - 1], frame);
+    for (size_t i = 0; i < frame.size(); ++i) {
+      joined[(i / plane * num_frames + f) * plane + i % plane] = frame[i];
+    }
+  }
+  return joined;
+}
+
 void write_tensor(const ImportedTensor& source, DType dtype, CheckpointWriter& writer) {
   constexpr size_t kPieceBytes = 16 << 20;
   const GgufTensor& tensor = *source.tensor;
@@ -159,13 +205,19 @@ void write_tensor(const ImportedTensor& source, DType dtype, CheckpointWriter& w
   const auto count = static_cast<int64_t>(checked_num_elements(tensor.shape).value_or(0));
   const int64_t row_size = num_rows > 0 ? count / num_rows : 0;
   const uint64_t row_bytes = num_rows > 0 ? tensor.num_bytes / static_cast<uint64_t>(num_rows) : 0;
-  const auto bytes = source.file->bytes(tensor);
-  std::vector<float> row(static_cast<size_t>(row_size));
-  std::vector<std::byte> narrow(row.size() * dtype_bytes(dtype)), piece;
+  std::vector<float> frame(static_cast<size_t>(row_size)), joined;
+  std::vector<std::byte> narrow, piece;
   for (int64_t r = 0; r < num_rows; ++r) {
     const auto at = static_cast<uint64_t>(stored_row(r, num_rows, source.interleaved_heads));
-    dequantize_gguf(tensor.type, bytes.subspan(at * row_bytes, row_bytes), row);
+    const auto read_row = [&](const GgufTensor& from, std::span<float> values) {
+      dequantize_gguf(from.type, source.file->bytes(from).subspan(at * row_bytes, row_bytes),
+                      values);
+    };
+    read_row(tensor, frame);
+    if (!source.next_frames.empty()) joined = join_frames(source, frame, read_row);
+    const std::vector<float>& row = joined.empty() ? frame : joined;
     require_representable(row, dtype, source);
+    narrow.resize(row.size() * dtype_bytes(dtype));
     convert_from_float32(dtype, row, narrow);
     piece.insert(piece.end(), narrow.begin(), narrow.end());
     if (piece.size() >= kPieceBytes || r + 1 == num_rows) {
@@ -174,6 +226,7 @@ void write_tensor(const ImportedTensor& source, DType dtype, CheckpointWriter& w
     }
   }
   source.file->release(tensor);
+  for (const GgufTensor* frame : source.next_frames) source.file->release(*frame);
 }
 
 }  // namespace
@@ -207,13 +260,13 @@ DType import_gguf(const GgufImport& source, const fs::path& target,
   std::vector<TensorSpec> specs;
   uint64_t total = 0, done = 0;
   for (const ImportedTensor& imported : matcher.found) {
-    specs.push_back({imported.name, dtype, imported.tensor->shape});
-    total += imported.tensor->num_bytes;
+    specs.push_back({imported.name, dtype, imported.shape});
+    total += imported.num_bytes();
   }
   CheckpointWriter writer(folder.path(), std::move(specs));
   for (const ImportedTensor& imported : matcher.found) {
     write_tensor(imported, dtype, writer);
-    done += imported.tensor->num_bytes;
+    done += imported.num_bytes();
     if (progress) progress(done, total);
   }
   writer.commit();

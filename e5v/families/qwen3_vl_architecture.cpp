@@ -140,7 +140,40 @@ double Qwen3VlArchitecture::picture_flops(const PreparedPicture& picture) const 
 }
 
 GgufNames Qwen3VlArchitecture::gguf_names() const {
-  throw ConfigError("llama.cpp's files of a Qwen3-VL cannot be imported yet");
+  GgufNames names;
+  names.model_architecture = "qwen3vl";
+  names.mmproj_architecture = "clip";
+  std::vector<GgufNames::Name> text_layer = gguf_llama_layer();
+  text_layer.push_back({"self_attn.q_norm", "attn_q_norm"});
+  text_layer.push_back({"self_attn.k_norm", "attn_k_norm"});
+  const std::string tower = "model.visual.";
+  names.layers = {{weight_names_.text_layers, "blk.", std::move(text_layer)},
+                  {tower + "blocks.",
+                   "v.blk.",
+                   {{"norm1", "ln1"},
+                    {"norm2", "ln2"},
+                    {"attn.qkv", "attn_qkv"},
+                    {"attn.proj", "attn_out"},
+                    {"mlp.linear_fc1", "ffn_up"},
+                    {"mlp.linear_fc2", "ffn_down"}}}};
+  names.others = {{"model.language_model.embed_tokens", "token_embd"},
+                  {"model.language_model.norm", "output_norm"},
+                  {"lm_head", "output"},
+                  {tower + "patch_embed.proj", "v.patch_embd"},
+                  {tower + "pos_embed", "v.position_embd"},
+                  {tower + "merger.norm", "v.post_ln"},
+                  {tower + "merger.linear_fc1", "mm.0"},
+                  {tower + "merger.linear_fc2", "mm.2"}};
+  // There they are numbered by the tower's layer that they stand behind.
+  for (size_t k = 0; k < config_.vision.deepstack_visual_indexes.size(); ++k) {
+    const std::string merger = fmt::format("{}deepstack_merger_list.{}.", tower, k);
+    const std::string gguf =
+        fmt::format("v.deepstack.{}.", config_.vision.deepstack_visual_indexes[k]);
+    names.others.push_back({merger + "norm", gguf + "norm"});
+    names.others.push_back({merger + "linear_fc1", gguf + "fc1"});
+    names.others.push_back({merger + "linear_fc2", gguf + "fc2"});
+  }
+  return names;
 }
 
 }  // namespace e5v

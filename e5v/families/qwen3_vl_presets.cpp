@@ -136,7 +136,7 @@ std::vector<ModelPreset> qwen3_vl_presets() {
                               {"rope_scaling", mrope(4, 2, 2)},
                               {"vocab_size", 512}},
                              {{"depth", 4},
-                              {"deepstack_visual_indexes", {0, 1, 2}},
+                              {"deepstack_visual_indexes", {0, 2, 3}},
                               {"hidden_size", 32},
                               {"intermediate_size", 64},
                               {"num_heads", 2},

@@ -223,5 +223,94 @@ TEST_F(ImportGgufTest, RefusesAnotherArchitecture) {
   }
 }
 
+std::string qwen3_vl_gguf_name_of(std::string name) {
+  for (const auto& [ours, theirs] : std::vector<std::pair<std::string, std::string>>{
+           {"model.language_model.layers.", "blk."},
+           {"model.language_model.embed_tokens", "token_embd"},
+           {"model.language_model.norm", "output_norm"},
+           {"model.visual.blocks.", "v.blk."},
+           {"model.visual.patch_embed.proj", "v.patch_embd"},
+           {"model.visual.pos_embed", "v.position_embd"},
+           {"model.visual.merger.norm", "v.post_ln"},
+           {"model.visual.merger.linear_fc1", "mm.0"},
+           {"model.visual.merger.linear_fc2", "mm.2"},
+           // The tiny preset's tower feeds DeepStack from layers 0, 2 and 3.
+           {"model.visual.deepstack_merger_list.0.linear_", "v.deepstack.0."},
+           {"model.visual.deepstack_merger_list.1.linear_", "v.deepstack.2."},
+           {"model.visual.deepstack_merger_list.2.linear_", "v.deepstack.3."},
+           {"model.visual.deepstack_merger_list.0.", "v.deepstack.0."},
+           {"model.visual.deepstack_merger_list.1.", "v.deepstack.2."},
+           {"model.visual.deepstack_merger_list.2.", "v.deepstack.3."},
+           {"post_attention_layernorm", "ffn_norm"},
+           {"input_layernorm", "attn_norm"},
+           {"self_attn.q_proj", "attn_q"},
+           {"self_attn.k_proj", "attn_k"},
+           {"self_attn.v_proj", "attn_v"},
+           {"self_attn.o_proj", "attn_output"},
+           {"self_attn.q_norm", "attn_q_norm"},
+           {"self_attn.k_norm", "attn_k_norm"},
+           {"mlp.gate_proj", "ffn_gate"},
+           {"mlp.up_proj", "ffn_up"},
+           {"mlp.down_proj", "ffn_down"},
+           {"norm1", "ln1"},
+           {"norm2", "ln2"},
+           {"attn.qkv", "attn_qkv"},
+           {"attn.proj", "attn_out"},
+           {"mlp.linear_fc1", "ffn_up"},
+           {"mlp.linear_fc2", "ffn_down"}}) {
+    name = replaced(name, ours, theirs);
+  }
+  return name;
+}
+
+/// One frame of [out, channels, 2, p, p] as [out, channels, p, p], 2 bytes a value.
+std::string frame_of(const std::string& bytes, size_t plane_bytes, size_t frame) {
+  std::string out;
+  for (size_t at = frame * plane_bytes; at < bytes.size(); at += 2 * plane_bytes) {
+    out += bytes.substr(at, plane_bytes);
+  }
+  return out;
+}
+
+TEST(ImportQwen3VlGgufTest, GivesTheCheckpointThatTheFilesWereMadeOf) {
+  const TemporaryFolder folder;
+  write_random_model(folder / "tiny", {.preset = "qwen3-vl-tiny"});
+  const Checkpoint before = Checkpoint::open(folder / "tiny");
+  std::vector<Entry> model, mmproj;
+  for (const std::string& name : before.names()) {
+    const TensorView view = *before.find(name);
+    Entry entry{qwen3_vl_gguf_name_of(name),
+                GgufType::kBF16,
+                {view.shape.begin(), view.shape.end()},
+                std::string(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size())};
+    if (entry.shape.size() == 5) {
+      const std::string both = entry.bytes;
+      const auto plane_bytes = static_cast<size_t>(entry.shape[3] * entry.shape[4] * 2);
+      entry.shape = {entry.shape[0], entry.shape[1], entry.shape[3], entry.shape[4]};
+      entry.bytes = frame_of(both, plane_bytes, 1);
+      mmproj.push_back(entry);
+      mmproj.back().name += ".1";
+      entry.bytes = frame_of(both, plane_bytes, 0);
+    }
+    (name.starts_with("model.language_model.") ? model : mmproj).push_back(entry);
+  }
+  write_gguf(folder / "model.gguf", "qwen3vl", model);
+  write_gguf(folder / "mmproj.gguf", "clip", mmproj);
+  import_gguf({folder / "model.gguf", folder / "mmproj.gguf", folder / "tiny", {}},
+              folder / "imported");
+  const Checkpoint after = Checkpoint::open(folder / "imported");
+  EXPECT_EQ(after.names(), before.names());
+  for (const std::string& name : after.names()) {
+    const TensorView expected = before.find(name).value(), got = after.find(name).value();
+    EXPECT_TRUE(std::equal(got.shape.begin(), got.shape.end(), expected.shape.begin(),
+                           expected.shape.end()))
+        << name;
+    EXPECT_TRUE(std::equal(got.bytes.begin(), got.bytes.end(), expected.bytes.begin(),
+                           expected.bytes.end()))
+        << name;
+  }
+  EXPECT_EQ(inspect_model(folder / "imported").problems(), "");
+}
+
 }  // namespace
 }  // namespace e5v
