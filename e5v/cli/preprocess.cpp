@@ -43,10 +43,16 @@ struct PreprocessCommand {
                                  {"num_tokens", num_tokens},
                                  {"output", output.native()}});
     }
-    context.print(fmt::format("{} x {} pixels -> {} x {} (w x h), {} tile{} of {}, {} tokens",
-                              original.width, original.height, resolution.width, resolution.height,
-                              picture.num_rows, picture.num_rows == 1 ? "" : "s", row_shape.back(),
-                              num_tokens));
+    const bool is_tiled = row_shape.size() == 3;  // else rows are patches
+    context.print(fmt::format(
+        "{} x {} pixels -> {} x {} (w x h), {} {}{} of {}, {} tokens", original.width,
+        original.height, resolution.width, resolution.height, picture.num_rows,
+        is_tiled ? "tile" : "patch",
+        picture.num_rows == 1 ? ""
+        : is_tiled            ? "s"
+                              : "es",
+        is_tiled ? fmt::to_string(row_shape.back()) : fmt::format("{} values", row_shape.back()),
+        num_tokens));
   }
 };
 
@@ -59,8 +65,9 @@ void register_preprocess(CLI::App& app, CommandContext& context) {
                   "e5v preprocess --model models/e5-v --image photo.jpg --output tiles.npy "
                   "--image-processing 4.41 --no-exif\n"
                   "\n"
-                  "tiles.npy is float32 [tiles, 3, side, side], the whole picture first. Prints\n"
-                  "the chosen resolution and how many tokens stand for the picture.");
+                  "tiles.npy is float32 [tiles, 3, side, side], the whole picture first; of a\n"
+                  "Qwen3-VL [patches, values]. Prints the chosen resolution and how many tokens\n"
+                  "stand for the picture.");
   auto preprocess = std::make_shared<PreprocessCommand>();
   command->add_option("--model", preprocess->model,
                       "Model folder; else E5V_MODEL or the built-in miniature");

@@ -32,10 +32,12 @@ void register_random_model(CLI::App& app, CommandContext& context) {
       "e5v random-model --preset tiny --output models/tiny\n"
       "e5v random-model --preset 1b --seed 7 --output models/1b\n"
       "e5v random-model --preset e5v-8b --dtype fp16 --output models/e5v-8b\n"
+      "e5v random-model --preset qwen3-vl-2b --output models/qwen3-vl-2b\n"
       "e5v random-model --preset shapes-mini-clip --texts words.txt --dtype fp32 --output clip\n"
       "\n"
       "Its embeddings mean nothing: it is there to test and to measure with. Sizes on disk in\n"
-      "bf16: tiny 0.5 MB, 1b 3 GB, e5v-8b 17 GB. Transformers can load it, too.");
+      "bf16: tiny 0.5 MB, 1b 3 GB, qwen3-vl-2b 4.3 GB, qwen3-vl-8b 16 GB, e5v-8b 17 GB.\n"
+      "Transformers can load it, too.");
   auto random_model = std::make_shared<RandomModelCommand>();
   CliOptionRegistry registry(*command);
   random_model->options.register_options(registry);

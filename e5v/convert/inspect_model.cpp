@@ -26,8 +26,8 @@ class ParameterCounter final : public ParameterVisitor {
   explicit ParameterCounter(const Architecture& architecture)
       : names_(architecture.weight_names()), vocab_size_(architecture.text().vocab_size) {
     for (const WeightNames::Part& part : names_.parts) {
-      if (part.kind == PartKind::kTextModel) parts.push_back({"token embeddings", 0});
-      parts.push_back({part.title, 0});
+      if (part.kind == PartKind::kTextModel) add_part("token embeddings");
+      add_part(part.title);
     }
   }
 
@@ -58,10 +58,16 @@ class ParameterCounter final : public ParameterVisitor {
   uint64_t float32_elements = 0;                  // all others
 
  private:
+  std::vector<ModelInspection::Part>::iterator find_part(std::string_view title) {
+    return std::find_if(parts.begin(), parts.end(),
+                        [&](const auto& part) { return part.name == title; });
+  }
+  /// Once: several prefixes may have one title.
+  void add_part(const std::string& title) {
+    if (find_part(title) == parts.end()) parts.push_back({title, 0});
+  }
   uint64_t& part_of(const std::string& name, bool is_table) {
-    const std::string_view title = is_table ? "token embeddings" : names_.title_of(name);
-    const auto found = std::find_if(parts.begin(), parts.end(),
-                                    [&](const auto& part) { return part.name == title; });
+    const auto found = find_part(is_table ? "token embeddings" : names_.title_of(name));
     E5V_ASSERT(found != parts.end());
     return found->num_parameters;
   }

@@ -107,6 +107,10 @@ TEST(RandomModel, AQwen3VlEmbeds) {
   EXPECT_THAT(found.missing_files, IsEmpty());
   EXPECT_EQ(found.num_unused_tensors, 0u);
   EXPECT_EQ(found.architecture->describe().json["architecture"], "qwen3_vl");
+  std::vector<std::string> parts;
+  for (const ModelInspection::Part& part : found.parts) parts.push_back(part.name);
+  EXPECT_THAT(parts, testing::ElementsAre("merger", "DeepStack mergers", "vision tower",
+                                          "token embeddings", "language model"));
   const ItemPreparer preparer(folder / "qwen");
   EXPECT_EQ(preparer.chat_template(), ChatTemplate::kQwen3VlEmbedding);
   Item item;
@@ -233,7 +237,7 @@ TEST(Presets, KnownNamesAreListedForAnUnknownOne) {
   } catch (const ConfigError& error) {
     EXPECT_STREQ(error.what(),
                  "there is no preset '8b', expected one of tiny, 1b, e5v-8b, shapes-mini, "
-                 "shapes-mini-clip");
+                 "shapes-mini-clip, qwen3-vl-tiny, qwen3-vl-2b, qwen3-vl-8b");
   }
 }
 
