@@ -107,8 +107,9 @@ TEST(Qwen3VlArchitectureTest, VariantsAreRefusedFieldByField) {
               HasSubstr("'vision_config.out_hidden_size' is 4096, expected the language model's"));
   EXPECT_THAT(refusal("/vision_config/num_position_embeddings", 2300),
               HasSubstr("'num_position_embeddings' is 2300, expected a square number"));
-  EXPECT_THAT(refusal("/model_type", "qwen3_vl_moe"),
-              AllOf(HasSubstr("model_type 'qwen3_vl_moe' is not supported"), HasSubstr("qwen3_vl")));
+  EXPECT_THAT(
+      refusal("/model_type", "qwen3_vl_moe"),
+      AllOf(HasSubstr("model_type 'qwen3_vl_moe' is not supported"), HasSubstr("qwen3_vl")));
 }
 
 TEST(Qwen3VlArchitectureTest, AProcessorThatCutsOtherwiseIsRefused) {

@@ -147,6 +147,37 @@ TEST_P(Qwen3VlGoldenTest, AllItemsInOneBatchEqualTheReferenceAndThemselvesAlone)
   }
 }
 
+/// Every precision, on all items in one batch: the tower and the text layers are in the form that
+/// each asks for. So few dimensions with so large weights lose more than a real model's.
+class Qwen3VlPrecisionGoldenTest : public testing::TestWithParam<std::pair<Precision, double>> {};
+
+TEST_P(Qwen3VlPrecisionGoldenTest, StaysNearTheReference) {
+  const at::NoGradGuard no_grad;
+  const auto [precision, least_cosine] = GetParam();
+  const Golden golden = load_golden("model_qwen3_vl");
+  const ItemPreparer preparer(golden.folder());
+  const auto model = load_model(golden.folder(), {.precision = precision});
+  std::vector<PreparedItem> items;
+  for (const Json& json : golden.description().at("items")) {
+    items.push_back(prepare_item(golden, preparer, json));
+  }
+  const at::Tensor states = model->forward(preparer.collate(items));
+  for (size_t i = 0; i < items.size(); ++i) {
+    const std::string name = golden.description().at("items")[i].at("name");
+    const at::Tensor expected = golden.expected("item." + name + ".last_hidden_state");
+    const double cosine =
+        at::cosine_similarity(states[static_cast<int64_t>(i)], expected, 0).item<double>();
+    EXPECT_GE(cosine, least_cosine) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, Qwen3VlPrecisionGoldenTest,
+                         testing::Values(std::pair(Precision::kBFloat16, 0.999),
+                                         std::pair(Precision::kInt8, 0.99),
+                                         std::pair(Precision::kInt4, 0.95),
+                                         std::pair(Precision::kNf4, 0.7)),
+                         [](const auto& info) { return precision_name(info.param.first); });
+
 /// Makes every product's weight of plain tensors record, by its name.
 struct WeightRecorder final : ParameterVisitor {
   void tensor(const std::string&, at::Tensor&, at::IntArrayRef) override {}
