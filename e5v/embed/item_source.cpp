@@ -130,6 +130,12 @@ Item parse_item(std::string_view line, const std::filesystem::path& folder) {
     if (!json.is_object()) {
       throw InputError(fmt::format("is a JSON {}, expected an object", json.type_name()));
     }
+    for (const char* key : {"video", "videos", "audio"}) {
+      if (json.contains(key) && !json[key].is_null()) {
+        throw InputError(fmt::format(
+            "'{}': only texts and pictures are taken; its frames can be 'images'", key));
+      }
+    }
     Item item;
     if (const auto id = find_field<Json>(json, "id")) {
       if (!id->is_string() && !id->is_number_integer()) {

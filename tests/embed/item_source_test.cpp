@@ -50,6 +50,10 @@ TEST(ItemSourceTest, BadLinesSayWhatIsWrong) {
   EXPECT_THAT(problem_of(R"({"id": "a\nb"})"), HasSubstr("line break"));
   EXPECT_THAT(problem_of(R"({"images": "a.png"})"), HasSubstr("'images'"));
   EXPECT_THAT(problem_of(R"({"image": ""})"), HasSubstr("empty"));
+  EXPECT_THAT(problem_of(R"({"text": "a", "video": "b.mp4"})"),
+              HasSubstr("'video': only texts and pictures are taken; its frames can be 'images'"));
+  EXPECT_THAT(parse_item(R"({"text": "a", "video": null})", "").text,
+              testing::Optional(std::string("a")));
   EXPECT_THAT(problem_of("{\"text\": \"\xff\"}"), HasSubstr("not valid JSON"));
 }
 
