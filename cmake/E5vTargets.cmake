@@ -8,7 +8,7 @@
 #     names contain "Golden" (they read committed data under tests/goldens).
 
 add_library(e5v_options INTERFACE)
-target_include_directories(e5v_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_include_directories(e5v_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
 target_compile_options(e5v_options INTERFACE -Wall -Wextra -Wno-unused-parameter
   # A designated initializer leaves the other fields at their defaults on purpose.
   -Wno-missing-field-initializers
@@ -32,12 +32,16 @@ set(plain_headers <algorithm> <cstdint> <filesystem> <functional> <map> <memory>
     <utility> <vector> <fmt/format.h> <nlohmann/json.hpp>)
 
 # Precompiled headers `e5v_<name>_headers`, which targets take by REUSE_FROM; those have to have its options, too.
+# PROGRAM: they are for programs, not for what goes into libe5v.so.
 function(e5v_precompiled name)
-  cmake_parse_arguments(ARG "" "" "HEADERS;DEPS;OPTIONS" ${ARGN})
+  cmake_parse_arguments(ARG "PROGRAM" "" "HEADERS;DEPS;OPTIONS" ${ARGN})
   add_library(e5v_${name}_headers OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
   target_link_libraries(e5v_${name}_headers PUBLIC e5v_options nlohmann_json::nlohmann_json fmt::fmt spdlog::spdlog
                                                    ${ARG_DEPS})
   target_compile_options(e5v_${name}_headers PRIVATE ${ARG_OPTIONS})
+  if(NOT ARG_PROGRAM)
+    set_target_properties(e5v_${name}_headers PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  endif()
   target_precompile_headers(e5v_${name}_headers PRIVATE ${plain_headers} ${ARG_HEADERS})
 endfunction()
 
@@ -49,6 +53,7 @@ function(e5v_library name)
   cmake_parse_arguments(ARG "TORCH" "HEADERS" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(e5v_${name} STATIC ${ARG_SOURCES})
   add_library(e5v::${name} ALIAS e5v_${name})
+  set_target_properties(e5v_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(e5v_${name} PUBLIC e5v_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
   if(ARG_TORCH)
     target_link_libraries(e5v_${name} PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
@@ -66,8 +71,8 @@ if(E5V_BUILD_TESTS)
   # A test's own time is spent in the libraries; the compiler's, in what gtest's macros make.
   set(E5V_TEST_OPTIONS -O0)
   find_package(GTest REQUIRED)
-  e5v_precompiled(test HEADERS <gmock/gmock.h> <gtest/gtest.h> DEPS GTest::gmock OPTIONS ${E5V_TEST_OPTIONS})
-  e5v_precompiled(torch_test HEADERS <ATen/ATen.h> <gmock/gmock.h> <gtest/gtest.h>
+  e5v_precompiled(test PROGRAM HEADERS <gmock/gmock.h> <gtest/gtest.h> DEPS GTest::gmock OPTIONS ${E5V_TEST_OPTIONS})
+  e5v_precompiled(torch_test PROGRAM HEADERS <ATen/ATen.h> <gmock/gmock.h> <gtest/gtest.h>
                   DEPS GTest::gmock ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX OPTIONS ${E5V_TEST_OPTIONS})
 endif()
 

@@ -7,7 +7,7 @@
 #include "e5v/base/threads.h"
 #include "e5v/eval/ranking.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 Vectors random_vectors(int64_t count, int64_t dimensions, uint64_t seed) {
@@ -51,4 +51,4 @@ BENCHMARK(rank)
     ->Iterations(1);
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/image/image_processor.h"
 #include "e5v/image/resize.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Smooth ramps with some noise, as large as asked.
@@ -85,6 +85,6 @@ void bench_decode_photo(benchmark::State& state) {
 BENCHMARK(bench_decode_photo)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail
 
 BENCHMARK_MAIN();

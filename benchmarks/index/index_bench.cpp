@@ -20,7 +20,7 @@
 #include "e5v/index/faiss_index.h"
 #include "e5v/index/flat_search.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kRows = 100'000;
@@ -133,4 +133,4 @@ void Hnsw(benchmark::State& state) {
 BENCHMARK(Hnsw)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

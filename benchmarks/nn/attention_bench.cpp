@@ -8,7 +8,7 @@
 #include "e5v/kernels/isa.h"
 #include "e5v/nn/packed_attention.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct Shape {
@@ -58,4 +58,4 @@ const bool registered = [] {
 }();
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

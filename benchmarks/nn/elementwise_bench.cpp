@@ -11,7 +11,7 @@
 
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kTokens = 1024, kHidden = 2048, kIntermediate = 8192, kHeads = 40, kHeadSize = 64;
@@ -76,4 +76,4 @@ const bool registered = [] {
 }();
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/nn/packed_weight.h"
 #include "e5v/nn/product_rate.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void Peak(benchmark::State& state, at::ScalarType dtype) {
@@ -43,4 +43,4 @@ BENCHMARK_CAPTURE(Packed, fp32, at::kFloat)->Apply(model_shapes);
 BENCHMARK_CAPTURE(Packed, bf16, at::kBFloat16)->Apply(model_shapes);
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

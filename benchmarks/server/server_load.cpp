@@ -43,7 +43,7 @@
 #include "e5v/base/json.h"
 #include "e5v/base/npy.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -315,11 +315,11 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail
 
 int main(int argc, char** argv) {
   try {
-    return e5v::run(argc, argv);
+    return e5v::detail::run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "server_load: %s\n", error.what());
     return 1;

@@ -13,7 +13,7 @@
 #include "e5v/base/json.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const std::filesystem::path kData = E5V_SHARED_DATA;
@@ -93,4 +93,4 @@ const bool kRegistered = [] {
 }();
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

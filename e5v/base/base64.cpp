@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kBase64 =
@@ -69,4 +69,4 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

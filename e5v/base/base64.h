@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Standard alphabet with padding, RFC 4648.
 std::string encode_base64(std::span<const std::byte> bytes);
@@ -15,4 +15,4 @@ std::string encode_base64(std::span<const std::byte> bytes);
 /// URL-safe alphabet is taken as well.
 std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/text_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -116,4 +116,4 @@ std::vector<CaptionRow> read_caption_table(const fs::path& file) {
   return rows;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

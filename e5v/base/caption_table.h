@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 struct CaptionRow {
   std::string image;  ///< the picture's file name, as it stands there
@@ -23,4 +23,4 @@ struct CaptionRow {
 /// number of fields than the first line has.
 std::vector<CaptionRow> read_caption_table(const std::filesystem::path& file);
 
-}  // namespace e5v
+}  // namespace e5v::detail

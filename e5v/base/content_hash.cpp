@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace e5v {
+namespace e5v::detail {
 
 std::string ContentHash::digits() const { return fmt::format("{:016x}{:016x}", high, low); }
 
@@ -29,4 +29,4 @@ ContentHash ContentHasher::hash() {
   return hash;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/digest.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The first 128 bits of a SHA-256: names contents on one machine, in caches and in the records of
 /// a run.
@@ -32,9 +32,9 @@ class ContentHasher {
   Digest digest_{DigestKind::kSha256, 0};
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail
 
 template <>
-struct std::hash<e5v::ContentHash> {
-  size_t operator()(const e5v::ContentHash& hash) const noexcept { return hash.low; }
+struct std::hash<e5v::detail::ContentHash> {
+  size_t operator()(const e5v::detail::ContentHash& hash) const noexcept { return hash.low; }
 };

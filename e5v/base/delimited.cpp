@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A cursor that counts lines.
@@ -127,4 +127,4 @@ std::string csv_line(const std::vector<std::string>& fields) {
   return line;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How fields stand in a line of text.
 struct DelimitedFormat {
@@ -40,4 +40,4 @@ std::string column_name(std::string_view field);
 /// The fields as one RFC 4180 line with its line end (LF), quoted where needed.
 std::string csv_line(const std::vector<std::string>& fields);
 
-}  // namespace e5v
+}  // namespace e5v::detail

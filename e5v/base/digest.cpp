@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct Digest::Context {
   EVP_MD_CTX* evp = EVP_MD_CTX_new();
@@ -61,4 +61,4 @@ std::string file_digest(const std::filesystem::path& path, DigestKind kind) {
   return digest.finish();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

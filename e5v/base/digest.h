@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The two ways in which a hub names a file's content: SHA-256 for large files (git LFS), and git's
 /// blob id, the SHA-1 of "blob <size>\0" and the content, for small ones.
@@ -33,4 +33,4 @@ class Digest {
 /// The digest of a whole file. Throws FileError.
 std::string file_digest(const std::filesystem::path& path, DigestKind kind);
 
-}  // namespace e5v
+}  // namespace e5v::detail

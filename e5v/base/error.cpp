@@ -7,10 +7,12 @@
 namespace e5v {
 
 FileError::FileError(std::string_view path, std::string_view action, std::string_view reason)
-    : Error(fmt::format("{}: {}: {}", printable(path, 4096), action, reason)) {}
+    : Error(fmt::format("{}: {}: {}", detail::printable(path, 4096), action, reason)) {}
 
 FormatError::FormatError(std::string_view path, std::string_view problem)
-    : Error(fmt::format("{}: {}", printable(path, 4096), problem)) {}
+    : Error(fmt::format("{}: {}", detail::printable(path, 4096), problem)) {}
+
+namespace detail {
 
 std::string system_reason(int error_number) {
   return std::generic_category().message(error_number);
@@ -37,4 +39,5 @@ void throw_broken_invariant(const char* condition, const char* file, int line) {
   throw std::logic_error(fmt::format("{}:{}: broken invariant: {}", file, line, condition));
 }
 
+}  // namespace detail
 }  // namespace e5v

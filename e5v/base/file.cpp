@@ -12,7 +12,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
@@ -179,4 +179,4 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
   file.commit();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

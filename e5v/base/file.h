@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A file's bytes, mapped read-only. Movable, not copyable. Thread-safe once made.
 class MappedFile {
@@ -67,4 +67,4 @@ class AtomicFile {
 /// Writes `content` to `path` through an AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 std::string html_escape(std::string_view text) {
   std::string escaped;
@@ -32,4 +32,4 @@ std::string html_escape(std::string_view text) {
   return escaped;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

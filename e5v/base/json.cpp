@@ -2,7 +2,7 @@
 
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int kMaxDepth = 200;
@@ -98,4 +98,4 @@ std::string json_excerpt(const Json& value) {
   return printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

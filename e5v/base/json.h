@@ -14,7 +14,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 using Json = nlohmann::json;
 
@@ -111,4 +111,4 @@ T require_field(const Json& object, const std::string& key) {
   return *std::move(value);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

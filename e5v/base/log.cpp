@@ -4,7 +4,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
 
-namespace e5v {
+namespace e5v::detail {
 
 std::shared_ptr<Logger> make_stderr_logger(bool quiet) {
   auto logger = std::make_shared<Logger>("e5v", std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -20,4 +20,4 @@ Logger& silent_logger() {
   return logger;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What library code that has something to say takes by reference. Thread-safe.
 /// Levels in use: `warn` for what the user may want to mend, `info` for what is being done,
@@ -17,4 +17,4 @@ std::shared_ptr<Logger> make_stderr_logger(bool quiet);
 /// Drops everything.
 Logger& silent_logger();
 
-}  // namespace e5v
+}  // namespace e5v::detail

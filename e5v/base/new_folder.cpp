@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 namespace fs = std::filesystem;
 
@@ -37,4 +37,4 @@ void NewFolder::commit() {
   if (error) throw FileError(target_.native(), "cannot create", error.message());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A folder that is made under another name beside it and appears when it is complete; removed if
 /// destroyed before.
@@ -25,4 +25,4 @@ class NewFolder {
   std::filesystem::path target_, path_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 // The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -245,4 +245,4 @@ NpyArray::NpyArray(const std::filesystem::path& path) : file_(path) {
 
 int64_t NpyArray::num_elements() const { return *product(shape_); }
 
-}  // namespace e5v
+}  // namespace e5v::detail

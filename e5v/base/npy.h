@@ -9,7 +9,7 @@
 
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Element types that .npy files of this project have; little-endian.
 enum class NpyType { kFloat32, kFloat16, kInt8, kUint8, kUint16, kInt64 };
@@ -65,4 +65,4 @@ class NpyArray {
   size_t data_offset_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Where a struct of options declares its fields, once each: the command line makes flags and help
 /// text of them. A field's value at that moment is its default. The registry keeps references, so
@@ -54,4 +54,4 @@ class OptionRegistry {
                           std::function<void(size_t)> choose, std::string_view help) = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

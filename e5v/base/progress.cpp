@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr double kSilence_s = 2;
@@ -111,4 +111,4 @@ ProgressCallback Progress::callback() {
   return [this](uint64_t done, uint64_t total) { update(done, total); };
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What library code reports its progress to: how much of how much is done (total 0: unknown).
 using ProgressCallback = std::function<void(uint64_t done, uint64_t total)>;
@@ -62,4 +62,4 @@ class Progress {
   uint64_t total_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

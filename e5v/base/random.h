@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A bijection of 64 bits that leaves no trace of order: SplitMix64's step and finaliser.
 inline uint64_t mix64(uint64_t value) {
@@ -35,4 +35,4 @@ class SplitMix64 {
   uint64_t state_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

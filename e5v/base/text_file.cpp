@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool is_utf16(std::string_view bytes) {
@@ -109,4 +109,4 @@ std::string_view MappedText::text() const {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

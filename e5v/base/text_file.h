@@ -8,7 +8,7 @@
 
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A text file as UTF-8 with LF line ends, in whichever of the common forms it was saved: with or
 /// without a byte order mark, UTF-16 where a mark says so (Excel's "Unicode text", PowerShell's
@@ -38,4 +38,4 @@ class MappedText {
   std::optional<std::string> converted_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 int affinity_cores() {
@@ -65,4 +65,4 @@ int usable_cores() {
   return std::max(1, static_cast<int>(std::min<double>(affinity, cgroup_cores())));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

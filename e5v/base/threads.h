@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Cores that this process may keep busy: those of its affinity mask, fewer where a cgroup (v1 or
 /// v2) gives it less processor time. At least 1.
@@ -58,4 +58,4 @@ class BoundedQueue {
   bool closed_ = false;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <cctype>
 
-namespace e5v {
+namespace e5v::detail {
 
 std::string url_encode(std::string_view text, std::string_view keep) {
   std::string encoded;
@@ -18,4 +18,4 @@ std::string url_encode(std::string_view text, std::string_view keep) {
   return encoded;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

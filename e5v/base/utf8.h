@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One decoded step through a byte string.
 struct Utf8Char {
@@ -62,4 +62,4 @@ inline void append_utf8(std::string& out, char32_t code_point) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -170,4 +170,4 @@ std::vector<fs::path> Checkpoint::files() const {
   return paths;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

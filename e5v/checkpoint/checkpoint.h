@@ -12,7 +12,7 @@
 
 #include "e5v/checkpoint/safetensors.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A stored tensor, seen in place. Valid as long as the Checkpoint it came from.
 struct TensorView {
@@ -95,4 +95,4 @@ class CheckpointWriter {
                                                              // last are complete
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/json.h"
 #include "e5v/checkpoint/checkpoint.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Without it, transformers refuses the file: it does not know which library wrote it.
@@ -95,4 +95,4 @@ void CheckpointWriter::commit() {
   write_file(folder_ / "model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 static_assert(std::endian::native == std::endian::little,
@@ -163,4 +163,4 @@ void convert_from_float32(DType dtype, std::span<const float> source, std::span<
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

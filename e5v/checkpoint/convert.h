@@ -6,7 +6,7 @@
 
 #include "e5v/checkpoint/dtype.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 // One value at a time. Rounding is to nearest, ties to even; values too large become infinite; a
 // NaN stays a NaN, its payload does not.
@@ -26,4 +26,4 @@ void convert_to_float32(DType dtype, std::span<const std::byte> source, std::spa
 /// Throws InputError for another `dtype` or sizes that do not match.
 void convert_from_float32(DType dtype, std::span<const float> source, std::span<std::byte> target);
 
-}  // namespace e5v
+}  // namespace e5v::detail

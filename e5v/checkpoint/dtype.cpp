@@ -6,7 +6,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct DTypeRow {
@@ -77,4 +77,4 @@ std::optional<uint64_t> checked_tensor_bytes(DType dtype, std::span<const int64_
   return *num_elements * dtype_bytes(dtype);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Element types of stored tensors, under the names that safetensors gives them. Its sub-byte types
 /// (F4, F6_…) and F8_E8M0 are not among them: no model that this project reads uses them.
@@ -48,4 +48,4 @@ std::optional<uint64_t> checked_num_elements(std::span<const int64_t> shape);
 /// Bytes of a tensor of this type and shape, or nullopt as for checked_num_elements.
 std::optional<uint64_t> checked_tensor_bytes(DType dtype, std::span<const int64_t> shape);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/dtype.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr uint64_t kMaxNameBytes = 65'535;
@@ -255,4 +255,4 @@ void GgufFile::release(const GgufTensor& tensor) const {
   file_.release(tensor.begin, tensor.num_bytes);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -12,7 +12,7 @@
 
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a GGUF file's tensor lies in memory: the types that are read here, with ggml's numbers.
 enum class GgufType : uint32_t {
@@ -74,4 +74,4 @@ class GgufFile {
   std::map<std::string, GgufTensor, std::less<>> tensors_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/checkpoint/convert.h"
 #include "e5v/checkpoint/gguf.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct TypeTraits {
@@ -129,4 +129,4 @@ void dequantize_gguf(GgufType type, std::span<const std::byte> blocks, std::span
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kLengthBytes = 8;
@@ -310,4 +310,4 @@ void SafetensorsFile::release(std::string_view name) const {
   file_.release(header_.data_begin + tensor.begin, tensor.end - tensor.begin);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/base/file.h"
 #include "e5v/checkpoint/dtype.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One tensor of a safetensors file. Its elements are row-major and little-endian at bytes
 /// [begin, end), counted from the end of the header; nothing promises their alignment.
@@ -111,4 +111,4 @@ class SafetensorsWriter {
   uint64_t current_bytes_ = 0;  // written of it so far
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

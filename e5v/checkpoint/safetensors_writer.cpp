@@ -6,7 +6,7 @@
 #include "e5v/base/utf8.h"
 #include "e5v/checkpoint/safetensors.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 uint64_t bytes_of(const TensorSpec& tensor) {
@@ -109,4 +109,4 @@ void SafetensorsWriter::commit() {
   file_.commit();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

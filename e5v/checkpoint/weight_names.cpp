@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const WeightNames::Part* find_part(const WeightNames& names, std::string_view name) {
@@ -72,4 +72,4 @@ const WeightNames& plain_weight_names() {
   return names;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a part of a model does, whatever its family calls it.
 enum class PartKind {
@@ -71,4 +71,4 @@ struct WeightNames {
 /// Of files that hold one module, under its own names.
 const WeightNames& plain_weight_names();
 
-}  // namespace e5v
+}  // namespace e5v::detail

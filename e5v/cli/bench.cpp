@@ -8,7 +8,7 @@
 #include "e5v/cli/embedder_flags.h"
 #include "e5v/nn/product_rate.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// What is measured: some texts of equal length, or one picture.
@@ -223,4 +223,4 @@ void register_bench(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/index/export.h"
 #include "e5v/index/postgres.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct CollectionsCommand {
@@ -159,4 +159,4 @@ void register_collections(CLI::App& app, CommandContext& context) {
   command->callback([collections, &context] { collections->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

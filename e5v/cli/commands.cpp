@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::string flag(std::string_view name) { return fmt::format("--{}", name); }
@@ -99,4 +99,4 @@ void CliOptionRegistry::add_choice(std::string_view name, std::vector<std::strin
   command_.add_option_function<std::string>(flag(name), choose_by_name, description);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/base/log.h"
 #include "e5v/base/options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What every command is given. Results go to stdout through `print`; log and progress to stderr.
 struct CommandContext {
@@ -85,4 +85,4 @@ class CliOptionRegistry : public OptionRegistry {
 E5V_COMMANDS(E5V_DECLARE_COMMAND)
 #undef E5V_DECLARE_COMMAND
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/train/nli.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct NliCommand {
@@ -80,4 +80,4 @@ void register_data(CLI::App& app, CommandContext& context) {
   nli->callback([command, &context] { command->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -50,4 +50,4 @@ fs::path default_model() {
                             environment == nullptr ? "" : environment);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The model folder of a command that is given none: what the environment variable E5V_MODEL names,
 /// else the miniature that comes with the program.
@@ -16,4 +16,4 @@ std::filesystem::path default_model();
 std::filesystem::path find_default_model(const std::filesystem::path& program,
                                          const std::string& environment);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/embed/embedding_file.h"
 #include "e5v/embed/item_source.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 enum class OnError { kStop, kSkip };
@@ -151,4 +151,4 @@ void register_embed(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/cli/default_model.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void register_precision(CliOptionRegistry& registry, Precision& precision) {
   registry.add("precision", precision,
@@ -56,4 +56,4 @@ Embedder EmbedderFlags::load(const CommandContext& context) const {
   return Embedder(loading);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

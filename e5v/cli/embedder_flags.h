@@ -6,7 +6,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/embed/embedder.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Declares --precision.
 void register_precision(CliOptionRegistry& registry, Precision& precision);
@@ -26,4 +26,4 @@ struct EmbedderFlags {
   Embedder load(const CommandContext& context) const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -19,7 +19,7 @@
 #include "e5v/eval/report.h"
 #include "e5v/eval/system_choice.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -364,4 +364,4 @@ void register_eval(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

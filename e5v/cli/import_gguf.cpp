@@ -6,7 +6,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/cli/commands.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct ImportGgufCommand {
@@ -54,4 +54,4 @@ void register_import_gguf(CLI::App& app, CommandContext& context) {
   command->callback([import, &context] { import->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/index/update.h"
 #include "e5v/search/collection_embedder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kShownSkipped = 20;
@@ -197,4 +197,4 @@ void register_index(CLI::App& app, CommandContext& context) {
   command->callback([index, &context] { index->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

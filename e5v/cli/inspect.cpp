@@ -6,7 +6,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/convert/inspect_model.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Three digits and a decimal prefix, e.g. "8.03 GB" or "8.03 G".
@@ -143,4 +143,4 @@ void register_inspect(CLI::App& app, CommandContext& context) {
   command->callback([folder, &context] { inspect(*folder, context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

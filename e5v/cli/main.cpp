@@ -11,7 +11,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/cli/suggest.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int kOk = 0;
@@ -96,7 +96,7 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail
 
 int main(int argc, char** argv) {
   // Whoever reads our output may stop early (`e5v … | head`): then end quietly, even where the

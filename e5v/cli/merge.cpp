@@ -7,7 +7,7 @@
 #include "e5v/convert/join_vision_tower.h"
 #include "e5v/convert/merge_adapter.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct MergeCommand {
@@ -68,4 +68,4 @@ void register_merge(CLI::App& app, CommandContext& context) {
   command->callback([merge, &context] { merge->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

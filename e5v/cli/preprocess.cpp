@@ -9,7 +9,7 @@
 #include "e5v/families/registry.h"
 #include "e5v/image/decode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct PreprocessCommand {
@@ -85,4 +85,4 @@ void register_preprocess(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

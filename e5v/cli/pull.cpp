@@ -5,7 +5,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/cli/commands.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct PullCommand {
@@ -53,4 +53,4 @@ void register_pull(CLI::App& app, CommandContext& context) {
   command->callback([pull, &context] { pull->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/convert/quantize_checkpoint.h"
 #include "e5v/embed/item_source.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct QuantizeCommand {
@@ -93,4 +93,4 @@ void register_quantize(CLI::App& app, CommandContext& context) {
   command->callback([quantize, &context] { quantize->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

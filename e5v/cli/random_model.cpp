@@ -6,7 +6,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/cli/commands.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct RandomModelCommand {
@@ -46,4 +46,4 @@ void register_random_model(CLI::App& app, CommandContext& context) {
   command->callback([random_model, &context] { random_model->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/search/collection_embedder.h"
 #include "e5v/search/query.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct SearchCommand {
@@ -146,4 +146,4 @@ void register_search(CLI::App& app, CommandContext& context) {
   command->callback([search, &context] { search->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

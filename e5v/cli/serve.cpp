@@ -11,7 +11,7 @@
 #include "e5v/search/collection_embedder.h"
 #include "e5v/server/service.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct ServeCommand {
@@ -125,4 +125,4 @@ void register_serve(CLI::App& app, CommandContext& context) {
   command->callback([serve, &context] { serve->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

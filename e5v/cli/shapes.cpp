@@ -5,7 +5,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/shapes/write_shapes.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct ShapesCommand {
@@ -48,4 +48,4 @@ void register_shapes(CLI::App& app, CommandContext& context) {
   command->callback([shapes, &context] { shapes->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

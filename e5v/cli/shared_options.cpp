@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 
 template <class T>
 void SharedOptions::add_shared(std::string_view name, T& value, std::string_view help) {
@@ -67,4 +67,4 @@ bool SharedOptions::is_given(const std::string& name) const {
   return false;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

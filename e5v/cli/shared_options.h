@@ -10,7 +10,7 @@
 
 #include "e5v/cli/commands.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Lets several structs of options share the flags of one command: a flag that more than one of
 /// them declares is there once, with the help and default of the first, and sets the fields of all.
@@ -49,4 +49,4 @@ class SharedOptions : public CliOptionRegistry {
   std::vector<std::function<void()>> copies_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/cli/embedder_flags.h"
 #include "e5v/embed/item_source.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct SimilarityCommand {
@@ -101,4 +101,4 @@ void register_similarity(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace e5v {
+namespace e5v::detail {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
   // Optimal string alignment: rows i - 2, i - 1 and i of the table.
@@ -44,4 +44,4 @@ std::optional<std::string> nearest(std::string_view given, const std::vector<std
   return std::nullopt;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

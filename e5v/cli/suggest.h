@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Edits (insert, delete, replace, swap of neighbours; of bytes) that turn `a` into `b`.
 size_t edit_distance(std::string_view a, std::string_view b);
@@ -15,4 +15,4 @@ size_t edit_distance(std::string_view a, std::string_view b);
 /// nullopt.
 std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& known);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -12,7 +12,7 @@
 #include "e5v/text/prompts.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct TokenizeCommand {
@@ -82,4 +82,4 @@ void register_tokenize(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

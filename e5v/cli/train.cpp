@@ -4,7 +4,7 @@
 #include "e5v/cli/train_command.h"
 #include "e5v/train/objective.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void report(const CommandContext& context, const TrainFiles& files, const TrainSummary& summary) {
@@ -63,4 +63,4 @@ void register_train(CLI::App& app, CommandContext& context) {
       report);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

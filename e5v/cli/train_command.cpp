@@ -13,7 +13,7 @@
 #include "e5v/cli/train_flags.h"
 #include "e5v/cli/training_process.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<ObjectiveType> types_of(const std::string& objective) {
@@ -120,4 +120,4 @@ void add_train_command(CLI::App& app, CommandContext& context, const TrainComman
   command->callback([train, &context] { train->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/train/trainer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A command that trains: its place in the help, and what it is about.
 struct TrainCommandTexts {
@@ -25,4 +25,4 @@ using ReportTraining =
 void add_train_command(CLI::App& app, CommandContext& context, const TrainCommandTexts& texts,
                        const ReportTraining& report);
 
-}  // namespace e5v
+}  // namespace e5v::detail

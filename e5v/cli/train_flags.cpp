@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// What an option's value is.
@@ -169,4 +169,4 @@ TrainFlags::TrainFlags(CLI::App& command, std::span<const ObjectiveType> types) 
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/json.h"
 #include "e5v/train/objective.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The options of several objectives as flags of one command: each flag once, in the help under the
 /// objectives that use it. Which objective is meant is known only when all flags are read, so what
@@ -26,4 +26,4 @@ class TrainFlags {
   Json given_ = Json::object();
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/cli/train_command.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void report(const CommandContext& context, const TrainFiles& files, const TrainSummary& summary) {
@@ -37,4 +37,4 @@ void register_train_phi(CLI::App& app, CommandContext& context) {
       report);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

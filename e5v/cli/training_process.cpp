@@ -12,7 +12,7 @@
 #include <system_error>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 void keep_freed_memory() {
   ::mallopt(M_MMAP_MAX, 0);  // M_MMAP_THRESHOLD goes to 32 MB only
@@ -47,4 +47,4 @@ TrainCallbacks training_callbacks(Progress& progress, const CommandContext& cont
   return callbacks;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/train/trainer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Every step needs the same large tensors: given back to the system in between, a quarter of the
 /// time goes into getting and clearing their pages anew.
@@ -18,4 +18,4 @@ void shorten_waits();
 /// Steps to `progress`, messages and warnings to the log; both must outlive the callbacks.
 TrainCallbacks training_callbacks(Progress& progress, const CommandContext& context);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/embed/item_source.h"
 #include "e5v/eval/language_head.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct WordsCommand {
@@ -119,4 +119,4 @@ void register_words(CLI::App& app, CommandContext& context) {
   command->callback([words, &context] { words->run(context); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/model/load_parameters.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// What the parts of one group share: the first product of any of them rounds them all.
@@ -114,4 +114,4 @@ void round_in_passing(Model& model, const WeightNames& names,
   model.forward_tokens(batch, at::arange(1, at::kLong));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/convert/weight_groups.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Rounds a group of weights for `inputs` [T, in], and returns what was rounded.
 using RoundGroup = std::function<std::vector<RoundedPart>(const WeightGroup&, const at::Tensor&)>;
@@ -23,4 +23,4 @@ void round_in_passing(Model& model, const WeightNames& names,
                       const std::vector<WeightGroup>& groups, Precision precision,
                       const PackedBatch& batch, const RoundGroup& round);
 
-}  // namespace e5v
+}  // namespace e5v::detail

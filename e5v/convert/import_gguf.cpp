@@ -18,7 +18,7 @@
 #include "e5v/families/registry.h"
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -278,4 +278,4 @@ DType import_gguf(const GgufImport& source, const fs::path& target,
   return dtype;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

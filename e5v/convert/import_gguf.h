@@ -6,7 +6,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/checkpoint/dtype.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct GgufImport {
   /// The language model, of ggml's architecture `llama`.
@@ -29,4 +29,4 @@ struct GgufImport {
 DType import_gguf(const GgufImport& source, const std::filesystem::path& target,
                   const ProgressCallback& progress = nullptr);
 
-}  // namespace e5v
+}  // namespace e5v::detail

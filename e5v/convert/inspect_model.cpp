@@ -11,7 +11,7 @@
 #include "e5v/model/stored_precision.h"
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -160,4 +160,4 @@ ModelInspection inspect_model(const fs::path& model_dir) {
   return found;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

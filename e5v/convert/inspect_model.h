@@ -13,7 +13,7 @@
 #include "e5v/model/checkpoint_report.h"
 #include "e5v/model/precision.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a model folder holds, found without loading any weight.
 struct ModelInspection {
@@ -59,4 +59,4 @@ struct ModelInspection {
 /// if that cannot be read; what is wrong with the rest is in the result.
 ModelInspection inspect_model(const std::filesystem::path& model_dir);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -15,7 +15,7 @@
 #include "e5v/families/registry.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Where a vision tower, and with a whole model's its projector, is taken from.
@@ -90,4 +90,4 @@ void join_vision_tower(const std::filesystem::path& model, const std::filesystem
       progress);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/progress.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Writes `model`'s checkpoint with another's vision tower in place of its own: that of a CLIP
 /// folder, as LLaVA begins with CLIP's, or tower and projector of a LLaVA folder, whose language
@@ -15,4 +15,4 @@ void join_vision_tower(const std::filesystem::path& model, const std::filesystem
                        const std::filesystem::path& output,
                        const ProgressCallback& progress = nullptr);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "e5v/lora/lora_adapter.h"
 #include "e5v/model/stored_precision.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
@@ -127,4 +127,4 @@ double check_merge(const MergeFiles& files) {
   return lowest;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/progress.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct MergeFiles {
   std::filesystem::path model;    ///< checkpoint folder
@@ -23,4 +23,4 @@ void merge_adapter(const MergeFiles& files, const ProgressCallback& progress = n
 /// explains (0.999 for 16-bit weights, 1 - 1e-5 for float32).
 double check_merge(const MergeFiles& files);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -42,4 +42,4 @@ std::string_view torch_dtype_name(DType dtype) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

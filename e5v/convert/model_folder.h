@@ -5,7 +5,7 @@
 
 #include "e5v/checkpoint/dtype.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Copies what a model folder holds beside its weights: configuration, tokenizer, licence.
 /// Not sub-folders. Throws FileError.
@@ -15,4 +15,4 @@ void copy_other_files(const std::filesystem::path& source, const std::filesystem
 /// for other types.
 std::string_view torch_dtype_name(DType dtype);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -15,7 +15,7 @@
 #include "e5v/model/stored_precision.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -141,4 +141,4 @@ void quantize_checkpoint(const fs::path& source, const fs::path& target, Precisi
   folder.commit();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/model/packed_batch.h"
 #include "e5v/model/precision.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Writes a model folder whose weights are rounded to `precision` (int8, int4 or nf4) once, so that
 /// loading it takes no longer than reading it: docs/formats.md says how they lie. Every command
@@ -26,4 +26,4 @@ void quantize_checkpoint(const std::filesystem::path& source, const std::filesys
                          Precision precision, const ProgressCallback& progress = nullptr,
                          const PackedBatch* calibration = nullptr);
 
-}  // namespace e5v
+}  // namespace e5v::detail

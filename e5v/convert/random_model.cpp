@@ -24,7 +24,7 @@
 #include "e5v/nn/linear.h"
 #include "e5v/text/word_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -271,4 +271,4 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   unfinished.commit();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

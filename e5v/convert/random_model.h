@@ -8,7 +8,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/checkpoint/dtype.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct RandomModelOptions {
   /// One of preset_names().
@@ -35,4 +35,4 @@ struct RandomModelOptions {
 void write_random_model(const std::filesystem::path& folder, const RandomModelOptions& options,
                         const ProgressCallback& progress = nullptr);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/convert/model_folder.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -60,4 +60,4 @@ void rewrite_checkpoint(const fs::path& source, const fs::path& target, const We
   folder.commit();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

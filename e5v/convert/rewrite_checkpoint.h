@@ -10,7 +10,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/checkpoint/weight_names.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The new value of the tensor with that canonical name (weight_names.h) and value, of the same
 /// shape, or nullopt to keep it to the byte.
@@ -25,4 +25,4 @@ void rewrite_checkpoint(const std::filesystem::path& source, const std::filesyst
                         const WeightNames& names, const TensorReplacement& replacement,
                         const ProgressCallback& progress = nullptr);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/nn/fused_linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class GroupLister final : public ParameterVisitor {
@@ -48,4 +48,4 @@ std::vector<WeightGroup> list_weight_groups(Model& model, const WeightNames& nam
   return std::move(lister.groups);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/model/precision.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Weights that are rounded together: a Linear's, or those of one FusedLinear.
 struct WeightGroup {
@@ -28,4 +28,4 @@ struct WeightGroup {
 std::vector<WeightGroup> list_weight_groups(Model& model, const WeightNames& names,
                                             const CheckpointReport& report, Precision precision);
 
-}  // namespace e5v
+}  // namespace e5v::detail

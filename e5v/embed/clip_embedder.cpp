@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/threads.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 ClipEmbedderOptions checked(ClipEmbedderOptions options) {
@@ -123,4 +123,4 @@ at::Tensor ClipEmbedder::composed_features(const at::Tensor& image_features,
   return clip_->encode_text(batch);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

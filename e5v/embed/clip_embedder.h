@@ -17,7 +17,7 @@
 #include "e5v/model/searle_phi.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct ClipEmbedderOptions {
   /// A CLIP folder in the Hugging Face layout: config.json, safetensors, tokenizer.json,
@@ -78,4 +78,4 @@ class ClipEmbedder {
 /// `target_ratio`; unchanged where it is below already (SEARLE's TargetPad).
 Image target_pad(const Image& image, double target_ratio);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 c10::Device device_from_name(const std::string& name) {
   if (name == "cpu") return at::kCPU;
@@ -21,4 +21,4 @@ c10::Device device_from_name(const std::string& name) {
       fmt::format("device '{}' is not known, expected auto, cpu, cuda or cuda:N", printable(name)));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

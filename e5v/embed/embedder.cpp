@@ -13,7 +13,7 @@
 #include "e5v/families/registry.h"
 #include "e5v/model/stored_precision.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Prepared items that wait for the model. Pictures are kept as bytes: about 2 MB each at the most
@@ -201,4 +201,4 @@ void Embedder::embed_stream(const ItemSource& source, const VectorSink& on_vecto
   if (source_failure) std::rethrow_exception(source_failure);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

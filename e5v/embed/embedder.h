@@ -15,7 +15,7 @@
 #include "e5v/embed/prepare.h"
 #include "e5v/model/load_parameters.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct EmbedderOptions {
   /// A checkpoint folder in the Hugging Face layout.
@@ -86,4 +86,4 @@ class Embedder {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

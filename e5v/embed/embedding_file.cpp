@@ -9,7 +9,7 @@
 #include "e5v/base/npy.h"
 #include "e5v/checkpoint/convert.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -214,4 +214,4 @@ std::string EmbeddingFile::json_line(const std::string& id, std::span<const floa
                      fmt::join(values, ","));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/embed/embedding_spec.h"
 #include "e5v/embed/encoding.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct EmbeddingFileOptions {
   /// `.npy`: [N, D] row-major, the ids beside it in `.ids.txt`, one a line. `.jsonl`: an object a
@@ -79,4 +79,4 @@ class EmbeddingFile {
   bool committed_ = false;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

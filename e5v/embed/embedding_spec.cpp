@@ -12,7 +12,7 @@
 #include "e5v/model/load_parameters.h"
 #include "e5v/model/stored_precision.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -230,4 +230,4 @@ std::optional<std::string> difference(const EmbeddingSpec& made, const Embedding
   return std::nullopt;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/json.h"
 #include "e5v/embed/embedder.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What vectors depend on: two sets of vectors can be compared if their specs say the same.
 ///
@@ -49,4 +49,4 @@ enum class SpecScope {
 std::optional<std::string> difference(const EmbeddingSpec& made, const EmbeddingSpec& now,
                                       SpecScope scope);
 
-}  // namespace e5v
+}  // namespace e5v::detail

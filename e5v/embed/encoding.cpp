@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/convert.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void append_int8(std::span<const float> vector, std::vector<std::byte>& out) {
@@ -79,4 +79,4 @@ void truncate_and_normalize(std::vector<float>& vector, int64_t dimensions) {
   for (float& value : vector) value = static_cast<float>(value / norm);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

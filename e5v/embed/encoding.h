@@ -8,7 +8,7 @@
 
 #include "e5v/base/npy.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a vector of unit length is stored.
 enum class Encoding {
@@ -32,4 +32,4 @@ void append_encoded(std::span<const float> vector, Encoding encoding, std::vecto
 /// truncation, Kusupati et al. 2022). A vector of zeros stays zero. 0 dimensions = all.
 void truncate_and_normalize(std::vector<float>& vector, int64_t dimensions);
 
-}  // namespace e5v
+}  // namespace e5v::detail

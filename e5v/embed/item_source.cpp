@@ -8,7 +8,7 @@
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A line longer than this is no item but a file of another kind.
@@ -170,4 +170,4 @@ ItemInput open_items(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path) ? open_folder(path) : open_json_lines(path);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

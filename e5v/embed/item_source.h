@@ -10,7 +10,7 @@
 #include "e5v/base/error.h"
 #include "e5v/embed/prepare.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// An item as it was read, or what was wrong with it; then the item holds its id or place only.
 struct ReadItem {
@@ -43,4 +43,4 @@ ItemInput open_items(const std::filesystem::path& path);
 /// The item of one JSON line. `folder` is what relative paths are relative to. Throws InputError.
 Item parse_item(std::string_view line, const std::filesystem::path& folder);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/utf8.h"
 #include "e5v/families/registry.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 Image load_source(const ImageSource& source, const std::string& id, const DecodeOptions& options) {
@@ -195,4 +195,4 @@ PackedBatch ItemPreparer::collate(std::span<const PreparedItem> items) const {
   return batch;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,34 +1,20 @@
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "e5v/image/decode.h"
+#include "e5v/item.h"
 #include "e5v/model/architecture.h"
 #include "e5v/model/packed_batch.h"
 #include "e5v/model/picture_rules.h"
 #include "e5v/text/prompts.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
-
-/// A picture: a file, the bytes of one, or pixels.
-using ImageSource = std::variant<std::filesystem::path, std::vector<std::byte>, Image>;
-
-/// One thing to embed: a text, pictures, or pictures with a text that changes them.
-struct Item {
-  std::string id;  ///< names the item in results and errors; may be empty
-  std::optional<std::string> text;
-  std::vector<ImageSource> images;
-  std::string task;    ///< a named prompt set; empty = PrepareOptions::task
-  std::string prompt;  ///< a whole template with `<image>` and `<sent>`; empty = the task's
-};
+namespace e5v::detail {
 
 /// How items become tokens and tiles.
 struct PrepareOptions {
@@ -99,4 +85,4 @@ class ItemPreparer {
   int64_t image_token_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -117,4 +117,4 @@ std::vector<std::optional<ContentHash>> image_keys(
   return keys;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

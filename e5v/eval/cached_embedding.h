@@ -10,7 +10,7 @@
 #include "e5v/eval/embedding_cache.h"
 #include "e5v/eval/system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What the vectors of a model folder (or of a single file) depend on: its configs in full, of
 /// weights size, header and samples throughout. Throws FileError.
@@ -51,4 +51,4 @@ std::vector<std::optional<ContentHash>> image_keys(
     std::span<const EvalImage> images, const TextImageOptions& text_image,
     const EmbedProgress& progress, std::vector<std::pair<size_t, std::string>>& failed);
 
-}  // namespace e5v
+}  // namespace e5v::detail

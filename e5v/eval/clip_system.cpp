@@ -4,7 +4,7 @@
 #include "e5v/eval/cached_embedding.h"
 #include "e5v/text/prompts.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kBatchTexts = 64, kBatchImages = 16;
@@ -224,4 +224,4 @@ std::unique_ptr<System> make_clip_system(ClipEmbedderOptions embedder, Compositi
   return std::make_unique<ClipSystem>(std::move(embedder), composition, options, searle_template);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

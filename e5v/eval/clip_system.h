@@ -7,7 +7,7 @@
 #include "e5v/eval/parts_system.h"
 #include "e5v/eval/system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// SEARLE's sentence: `$` stands for the picture's pseudo-word, `<sent>` for the text.
 inline constexpr const char* kSearleTemplate = "a photo of $ that <sent>";
@@ -18,4 +18,4 @@ std::unique_ptr<System> make_clip_system(ClipEmbedderOptions embedder, Compositi
                                          const SystemOptions& options,
                                          const std::string& searle_template = kSearleTemplate);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/stored_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -119,4 +119,4 @@ std::string Comparison::to_markdown() const {
   return text;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

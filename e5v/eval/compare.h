@@ -8,7 +8,7 @@
 #include "e5v/base/json.h"
 #include "e5v/eval/metrics.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What `e5v eval compare` prints: reports side by side, differences from the first with
 /// their 95 % intervals where both have the same queries.
@@ -34,4 +34,4 @@ struct Comparison {
 /// FormatError, and InputError if they are of different tasks.
 Comparison compare_reports(const std::vector<std::filesystem::path>& folders);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::string shown_captions(const std::vector<std::string>& captions) {
@@ -155,4 +155,4 @@ bool has_all_targets(const std::vector<ComposedItem>& queries) {
                      [](const ComposedItem& item) { return !item.targets.empty(); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture, a text that changes it, and which pictures of the gallery are right.
 struct ComposedItem {
@@ -78,4 +78,4 @@ class ComposedEvaluation : public Evaluation {
   DataOptions data_{"val"};
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void DataOptions::register_options(OptionRegistry& registry) {
   register_data(registry, data);
@@ -31,4 +31,4 @@ void check_data(const std::filesystem::path& data) {
   if (data.empty()) throw ConfigError("--data is required: the data set's folder");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/options.h"
 #include "e5v/eval/image_set.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What protocols over pictures are told about their data.
 struct DataOptions {
@@ -37,4 +37,4 @@ struct DataOptions {
 void register_data(OptionRegistry& registry, std::filesystem::path& data);
 void check_data(const std::filesystem::path& data);
 
-}  // namespace e5v
+}  // namespace e5v::detail

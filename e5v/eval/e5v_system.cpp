@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/cached_embedding.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The command line's way to spell a rule of padding.
@@ -187,4 +187,4 @@ std::unique_ptr<System> make_e5v_system(EmbedderOptions embedder, const SystemOp
   return std::make_unique<E5vSystem>(std::move(embedder), options, prompts);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

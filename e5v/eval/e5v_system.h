@@ -6,7 +6,7 @@
 #include "e5v/embed/embedder.h"
 #include "e5v/eval/system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Prompts of an experiment, which take the place of the task's own; chat template included.
 struct PromptOverride {
@@ -18,4 +18,4 @@ struct PromptOverride {
 std::unique_ptr<System> make_e5v_system(EmbedderOptions embedder, const SystemOptions& options,
                                         const PromptOverride& prompts = {});
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kMagic = "e5v embeddings 1";  // 16 bytes, then dimensions as int64
@@ -122,4 +122,4 @@ void EmbeddingCache::add(ContentHash key, std::span<const float> vector) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/base/content_hash.h"
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Vectors on disk by the hash of what they are of. A file for each model, to which vectors are
 /// appended as they come: a run that is interrupted loses those of its last batch at the most, and
@@ -48,4 +48,4 @@ class EmbeddingCache {
   std::unordered_map<ContentHash, size_t> offsets_;  // of the vectors' first bytes
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

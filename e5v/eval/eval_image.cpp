@@ -2,7 +2,7 @@
 
 #include "e5v/image/decode.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Image load_eval_image(const EvalImage& image, const TextImageOptions& text_image,
                       std::optional<TextImageRenderer>& renderer) {
@@ -11,4 +11,4 @@ Image load_eval_image(const EvalImage& image, const TextImageOptions& text_image
   return renderer->render(image.drawn_text);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "e5v/eval/text_image.h"
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture of a data set: a file, or a text that is drawn.
 struct EvalImage {
@@ -21,4 +21,4 @@ struct EvalImage {
 Image load_eval_image(const EvalImage& image, const TextImageOptions& text_image,
                       std::optional<TextImageRenderer>& renderer);
 
-}  // namespace e5v
+}  // namespace e5v::detail

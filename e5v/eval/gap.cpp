@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 at::Tensor as_tensor(const Vectors& vectors) {
@@ -125,4 +125,4 @@ PcaProjection pca_projection(const Vectors& image_vectors, const Vectors& text_v
   return plot;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

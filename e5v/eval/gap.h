@@ -6,7 +6,7 @@
 
 #include "e5v/eval/vectors.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How far two modalities' vectors lie apart, and how well pairs lie together. All vectors are of
 /// length 1; image i and text i belong together.
@@ -39,4 +39,4 @@ struct PcaProjection {
 
 PcaProjection pca_projection(const Vectors& images, const Vectors& texts);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Each picture with its first caption.
@@ -69,4 +69,4 @@ TaskReport evaluate_gap(const std::vector<SystemVariant>& variants, RetrievalSet
   return report;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Reads the pictures, each with its first caption. Throws as load_retrieval.
 RetrievalSet load_gap(const DataOptions& options);
@@ -17,4 +17,4 @@ RetrievalSet load_gap(const DataOptions& options);
 TaskReport evaluate_gap(const std::vector<SystemVariant>& variants, RetrievalSet set,
                         OnMissing on_missing);
 
-}  // namespace e5v
+}  // namespace e5v::detail

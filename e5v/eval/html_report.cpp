@@ -13,7 +13,7 @@
 #include "e5v/image/encode_png.h"
 #include "e5v/image/resize.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kThumbnailSide = 144;  // pixels
@@ -223,4 +223,4 @@ std::string results_html(const TaskReport& report) {
   return page.take();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

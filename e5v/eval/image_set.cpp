@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/text/unicode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -127,4 +127,4 @@ Vectors select(const Vectors& vectors, const std::vector<bool>& kept) {
   return selected;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

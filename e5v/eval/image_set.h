@@ -11,7 +11,7 @@
 
 #include "e5v/eval/system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What an evaluation does with pictures and texts that are missing or damaged.
 enum class OnMissing {
@@ -62,4 +62,4 @@ void check_unique(std::span<const std::string> ids, const std::string& where);
 /// The vectors of those inputs that `kept` says.
 Vectors select(const Vectors& vectors, const std::vector<bool>& kept);
 
-}  // namespace e5v
+}  // namespace e5v::detail

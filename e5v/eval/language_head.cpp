@@ -8,7 +8,7 @@
 #include "e5v/families/registry.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::string find_head(const Checkpoint& checkpoint, const std::filesystem::path& model_dir) {
@@ -59,4 +59,4 @@ std::vector<Word> LanguageHead::top_words(std::span<const float> state, int64_t 
   return words;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A word that the language model would say next.
 struct Word {
@@ -35,4 +35,4 @@ class LanguageHead {
   std::string weight_;  // the stored tensor's name
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

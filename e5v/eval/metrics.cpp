@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/random.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 double mean(std::span<const double> values) {
@@ -115,4 +115,4 @@ Interval bootstrap_difference(std::span<const double> a, std::span<const double>
   return bootstrap_mean(differences, seed, num_resamples);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Share of queries whose rank (0 = first) is below `k`: CLIP's "any positive in the top k", if a
 /// query's rank is that of its best positive. A negative rank is one that no positive reached.
@@ -56,4 +56,4 @@ Interval bootstrap_mean(std::span<const double> values, uint64_t seed = 0,
 Interval bootstrap_difference(std::span<const double> a, std::span<const double> b,
                               uint64_t seed = 0, int64_t num_resamples = 1000);
 
-}  // namespace e5v
+}  // namespace e5v::detail

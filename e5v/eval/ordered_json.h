@@ -6,7 +6,7 @@
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A JSON file whose objects keep the order of their keys, where that is the data set's own order.
 /// Throws as read_json.
@@ -16,4 +16,4 @@ inline nlohmann::ordered_json read_ordered_json(const std::filesystem::path& pat
   return nlohmann::ordered_json::parse(text);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

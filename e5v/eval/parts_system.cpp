@@ -6,7 +6,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class PartsSystem final : public System {
@@ -86,4 +86,4 @@ std::unique_ptr<System> make_parts_system(std::unique_ptr<System> whole, Composi
   return std::make_unique<PartsSystem>(std::move(whole), composition);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/eval/system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a query is made of a picture and a text.
 enum class Composition {
@@ -21,4 +21,4 @@ std::string_view composition_name(Composition composition);
 /// retrieval has to beat. Throws InputError for a composition other than kSum, kImage or kText.
 std::unique_ptr<System> make_parts_system(std::unique_ptr<System> whole, Composition composition);
 
-}  // namespace e5v
+}  // namespace e5v::detail

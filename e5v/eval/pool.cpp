@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/stored_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 TaskReport pool_reports(const std::vector<std::filesystem::path>& folders) {
   if (folders.size() < 2) throw InputError("pooling needs two reports or more");
@@ -45,4 +45,4 @@ TaskReport pool_reports(const std::vector<std::filesystem::path>& folders) {
   return pooled;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

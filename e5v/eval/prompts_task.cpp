@@ -7,7 +7,7 @@
 #include "e5v/eval/image_set.h"
 #include "e5v/eval/protocols.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 TaskReport evaluate_prompts(const Protocol& protocol, const Evaluation& evaluation,
                             const std::vector<SystemVariant>& variants) {
@@ -76,4 +76,4 @@ std::vector<PromptOverride> default_prompts() {
   };
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One protocol under several prompts, one after the other: each metric by each variant's name,
 /// `metric[name]`, and the distance of the best from the worst, `metric_spread`.
@@ -22,4 +22,4 @@ std::vector<PromptOverride> load_prompts(const std::filesystem::path& path);
 /// The paper's own ablation and paraphrases of its prompt.
 std::vector<PromptOverride> default_prompts();
 
-}  // namespace e5v
+}  // namespace e5v::detail

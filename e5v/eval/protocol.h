@@ -10,7 +10,7 @@
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a paper prints for one system on one protocol, by the names that reports give to metrics.
 struct PublishedFigures {
@@ -53,4 +53,4 @@ struct Protocol {
   std::string_view note_on_published = {};
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,6 +1,6 @@
 #include "e5v/eval/protocols.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The table. Each X(name) is one file protocols/<name>.cpp that defines
 /// `Protocol <name>_protocol()`.
@@ -58,4 +58,4 @@ TaskReport run_protocol(const Protocol& protocol, const Evaluation& evaluation,
   return report;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

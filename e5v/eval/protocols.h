@@ -6,7 +6,7 @@
 
 #include "e5v/eval/protocol.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// All protocols, in the order of the help.
 const std::vector<Protocol>& protocols();
@@ -26,4 +26,4 @@ std::string_view note_on_published(std::string_view task);
 TaskReport run_protocol(const Protocol& protocol, const Evaluation& evaluation,
                         const MakeSystem& make_system);
 
-}  // namespace e5v
+}  // namespace e5v::detail

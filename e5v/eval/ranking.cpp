@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The vectors in place.
@@ -123,4 +123,4 @@ std::vector<RankedQuery> rank_gallery(const Vectors& queries, const Vectors& gal
   return ranked;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/eval/vectors.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What one query asks of a gallery. Indices are the gallery's.
 struct RankingQuery {
@@ -44,4 +44,4 @@ std::vector<RankedQuery> rank_gallery(const Vectors& queries, const Vectors& gal
                                       const std::function<RankingQuery(int64_t)>& query_of,
                                       const RankingOptions& options = {});
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/eval/html_report.h"
 #include "e5v/eval/protocols.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -125,4 +125,4 @@ void write_report(const fs::path& folder, const TaskReport& report) {
   for (const auto& [name, content] : report.files) write_file(folder / name, content);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

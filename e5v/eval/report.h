@@ -7,7 +7,7 @@
 
 #include "e5v/eval/task_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Makes `folder` and tries to write to it, so that a wrong one is found before hours of embedding.
 /// Throws FileError.
@@ -27,4 +27,4 @@ std::string fields_line(const Json& fields, std::string_view separator);
 /// The same for people: a table with the published figures beside.
 std::string results_markdown(const TaskReport& report);
 
-}  // namespace e5v
+}  // namespace e5v::detail

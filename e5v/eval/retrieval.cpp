@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/data_options.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 RetrievalExample::Found found_image(const RetrievalSet& set, int64_t image, double score,
@@ -210,4 +210,4 @@ PublishedFigures retrieval_figures(std::string system, const std::array<double, 
   return figures;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -12,7 +12,7 @@
 #include "e5v/eval/system.h"
 #include "e5v/eval/task_report.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct RetrievalOptions {
   OnMissing on_missing = OnMissing::kStop;
@@ -41,4 +41,4 @@ inline constexpr std::string_view kRetrievalMetrics =
 /// Published recall at 1, 5, 10 of pictures by texts, then of texts by pictures.
 PublishedFigures retrieval_figures(std::string system, const std::array<double, 6>& recalls);
 
-}  // namespace e5v
+}  // namespace e5v::detail

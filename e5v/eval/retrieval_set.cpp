@@ -12,7 +12,7 @@
 #include "e5v/base/text_file.h"
 #include "e5v/eval/image_set.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -209,4 +209,4 @@ RetrievalSet load_retrieval(const RetrievalData& data) {
   return builder.finish();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

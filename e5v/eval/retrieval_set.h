@@ -7,7 +7,7 @@
 
 #include "e5v/eval/eval_image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Pictures with captions.
 struct RetrievalSet {
@@ -37,4 +37,4 @@ struct RetrievalData {
 /// captions of pictures that are not there, empty captions, no captions).
 RetrievalSet load_retrieval(const RetrievalData& data);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 namespace fs = std::filesystem;
 
@@ -37,4 +37,4 @@ StoredReport read_report(const fs::path& folder) {
   return report;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

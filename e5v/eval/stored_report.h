@@ -8,7 +8,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A report as its folder has it.
 struct StoredReport {
@@ -23,4 +23,4 @@ struct StoredReport {
 /// Throws FileError, FormatError.
 StoredReport read_report(const std::filesystem::path& folder);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -14,7 +14,7 @@
 #include "e5v/eval/text_image.h"
 #include "e5v/eval/vectors.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture, and one or two captions that say how it is to be changed. With two (FashionIQ), both
 /// orders are embedded and added.
@@ -73,4 +73,4 @@ struct SystemOptions {
   EmbedProgress on_progress;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/families/registry.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -147,4 +147,4 @@ PromptOverride SystemChoice::in_chat(const PromptOverride& plain) const {
   return {plain.name, wrap(plain.text), wrap(plain.image), wrap(plain.composed)};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -14,7 +14,7 @@
 #include "e5v/eval/system.h"
 #include "e5v/eval/vectors_system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 enum class SystemKind { kE5v, kClip, kSearle, kVectors };
 
@@ -59,4 +59,4 @@ struct SystemChoice {
   PromptOverride in_chat(const PromptOverride& plain) const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

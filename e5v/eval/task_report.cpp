@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<size_t> sorted_queries(const std::vector<int64_t>& ranks, size_t count, bool best) {
@@ -48,4 +48,4 @@ std::vector<size_t> worst_queries(const std::vector<int64_t>& ranks, size_t coun
   return sorted_queries(ranks, count, false);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

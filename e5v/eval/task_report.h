@@ -12,7 +12,7 @@
 #include "e5v/eval/ranking.h"
 #include "e5v/eval/system.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One figure. Shares and correlations are times 100, as papers print them.
 struct Metric {
@@ -80,4 +80,4 @@ struct TaskReport {
 std::vector<size_t> best_queries(const std::vector<int64_t>& ranks, size_t count);
 std::vector<size_t> worst_queries(const std::vector<int64_t>& ranks, size_t count);
 
-}  // namespace e5v
+}  // namespace e5v::detail

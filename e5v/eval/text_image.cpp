@@ -12,7 +12,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -223,4 +223,4 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

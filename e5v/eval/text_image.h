@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a text is drawn as a picture; the defaults are the paper's (I2I-Flickr30K, I2I-COCO).
 struct TextImageOptions {
@@ -55,4 +55,4 @@ class TextImageRenderer {
 /// The words of `text`: what stands between white space, as Python's str.split() has it.
 std::vector<std::string> split_words(std::string_view text);
 
-}  // namespace e5v
+}  // namespace e5v::detail

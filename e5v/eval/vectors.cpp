@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void Vectors::append(std::span<const float> vector) {
   if (dimensions == 0) dimensions = static_cast<int64_t>(vector.size());
@@ -36,4 +36,4 @@ double cosine(std::span<const float> a, std::span<const float> b) {
   return aa == 0 || bb == 0 ? 0 : ab / std::sqrt(aa * bb);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

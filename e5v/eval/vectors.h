@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Vectors of equal length, one after the other.
 struct Vectors {
@@ -35,4 +35,4 @@ void normalize(Vectors& vectors, std::string_view what);
 /// evaluation has it.
 double cosine(std::span<const float> a, std::span<const float> b);
 
-}  // namespace e5v
+}  // namespace e5v::detail

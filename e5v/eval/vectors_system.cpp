@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/npy.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A file of vectors that is handed out from its beginning on.
@@ -118,4 +118,4 @@ std::unique_ptr<System> make_vectors_system(const VectorFiles& files) {
   return std::make_unique<VectorsSystem>(files);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

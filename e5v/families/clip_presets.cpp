@@ -5,7 +5,7 @@
 #include "e5v/model/clip.h"
 #include "e5v/text/clip_word_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 ModelPreset shapes_mini_clip() {
@@ -56,4 +56,4 @@ std::vector<ModelPreset> clip_presets() {
   return presets;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

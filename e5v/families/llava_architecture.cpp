@@ -6,7 +6,7 @@
 #include "e5v/families/llava_next.h"
 #include "e5v/families/llava_picture_rules.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Canonical are the names of transformers up to 4.51.
@@ -157,4 +157,4 @@ GgufNames LlavaArchitecture::gguf_names() const {
   return names;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/families/llava_config.h"
 #include "e5v/model/architecture.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// LLaVA-1.5 and LLaVA-NeXT, with a text model that is llama, mistral or qwen2 and any vision tower
 /// of vision_tower.h.
@@ -32,4 +32,4 @@ class LlavaArchitecture final : public Architecture {
   WeightNames weight_names_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/model/config_fields.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 int64_t feature_layer_from_json(const Json& json) {
@@ -115,4 +115,4 @@ void LlavaConfig::validate() const {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

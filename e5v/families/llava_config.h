@@ -9,7 +9,7 @@
 #include "e5v/model/vision_config.h"
 #include "e5v/model/vision_tower.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// config.json of a LLaVA-1.5 or LLaVA-NeXT checkpoint, of transformers 4.39 to 5.x.
 struct LlavaConfig {
@@ -30,7 +30,7 @@ struct LlavaConfig {
   bool multimodal_projector_bias = true;
 
   const VisionTowerKind& vision_tower_kind() const {
-    return e5v::vision_tower_kind(vision.model_type);
+    return detail::vision_tower_kind(vision.model_type);
   }
   /// Which of the tower's states are wanted.
   VisionFeatures vision_features() const;
@@ -45,4 +45,4 @@ struct LlavaConfig {
   void validate() const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

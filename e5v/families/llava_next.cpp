@@ -4,7 +4,7 @@
 
 #include "e5v/model/splice.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Rows of the table "all tile features, then the newline" that one image puts into the text.
@@ -131,4 +131,4 @@ at::Tensor LlavaNext::forward_tokens(const PackedBatch& batch, const at::Tensor&
       .to(at::kCPU);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

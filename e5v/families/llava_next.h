@@ -8,7 +8,7 @@
 #include "e5v/model/llama.h"
 #include "e5v/model/model.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Two linear layers from the tower's width to the language model's.
 class MultiModalProjector {
@@ -76,4 +76,4 @@ class LlavaNext final : public Model {
   Llama language_model_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Tiles must be cut as the model will arrange them.
@@ -65,4 +65,4 @@ ImageSize LlavaPictureRules::resolution(const PreparedPicture& picture) const {
   return picture.layout.anyres ? picture.layout.anyres->best_resolution : ImageSize{side, side};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

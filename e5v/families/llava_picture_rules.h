@@ -4,7 +4,7 @@
 #include "e5v/image/image_processor.h"
 #include "e5v/model/picture_rules.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Tiles: of LLaVA-NeXT the whole picture small, then the tiles of its grid; of LLaVA-1.5 one. Rows
 /// of pixel_values are tiles [3, S, S].
@@ -25,4 +25,4 @@ class LlavaPictureRules final : public PictureRules {
   int64_t features_per_tile_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

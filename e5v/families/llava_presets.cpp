@@ -5,7 +5,7 @@
 #include "e5v/text/preset_tokenizer.h"
 #include "e5v/text/word_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kNumControlTokens = 256;  // as Llama-3 has them
@@ -192,4 +192,4 @@ std::vector<ModelPreset> llava_presets() {
   return presets;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

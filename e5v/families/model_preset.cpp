@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<ModelPreset> all_presets() {
@@ -48,4 +48,4 @@ ModelPreset model_preset(std::string_view name) {
                                 fmt::join(preset_names(), ", ")));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/checkpoint/weight_names.h"
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A model's shape, in the form of the files that state it in a checkpoint folder.
 struct ModelPreset {
@@ -65,4 +65,4 @@ std::vector<std::string> preset_names();
 /// Throws ConfigError for a name that is not among preset_names.
 ModelPreset model_preset(std::string_view name);
 
-}  // namespace e5v
+}  // namespace e5v::detail

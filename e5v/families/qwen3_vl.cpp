@@ -4,7 +4,7 @@
 
 #include "e5v/model/splice.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Qwen3Vl::Qwen3Vl(const Qwen3VlConfig& config)
     : config_(config), visual_(config.vision), language_model_(config.text) {}
@@ -51,4 +51,4 @@ at::Tensor Qwen3Vl::forward_tokens(const PackedBatch& batch, const at::Tensor& r
       .to(at::kCPU);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

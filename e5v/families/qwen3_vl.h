@@ -7,7 +7,7 @@
 #include "e5v/model/llama.h"
 #include "e5v/model/model.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Qwen3-VL: features of pictures stand in the text at their cells' places, and those that
 /// DeepStack takes from earlier layers of the tower are added behind the first layers of the
@@ -50,4 +50,4 @@ class Qwen3Vl final : public Model {
   Llama language_model_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/families/qwen_vl_picture_rules.h"
 #include "e5v/text/folder_chat_template.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// One layout in all versions of transformers; adapters and parts saved alone lack `model.`.
@@ -176,4 +176,4 @@ GgufNames Qwen3VlArchitecture::gguf_names() const {
   return names;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

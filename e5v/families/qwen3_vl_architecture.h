@@ -6,7 +6,7 @@
 #include "e5v/families/qwen3_vl_config.h"
 #include "e5v/model/architecture.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Qwen3-VL and Qwen3-VL-Embedding, dense.
 class Qwen3VlArchitecture final : public Architecture {
@@ -35,4 +35,4 @@ class Qwen3VlArchitecture final : public Architecture {
   WeightNames weight_names_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

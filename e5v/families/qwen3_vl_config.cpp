@@ -6,7 +6,7 @@
 
 #include "e5v/model/config_fields.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Names every field of a variant that is not implemented, in one line.
@@ -153,4 +153,4 @@ void Qwen3VlConfig::validate() const {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/model/text_config.h"
 #include "e5v/nn/activation.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `vision_config` of a Qwen3-VL: a ViT over pictures of any size. Absent fields take the defaults
 /// of transformers.
@@ -50,4 +50,4 @@ struct Qwen3VlConfig {
   void validate() const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/families/qwen3_vl_architecture.h"
 #include "e5v/text/preset_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The embedding models' template for one turn of a user; theirs has tools, videos and answers,
@@ -151,4 +151,4 @@ std::vector<ModelPreset> qwen3_vl_presets() {
   return presets;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr double kLayerNormEps = 1e-6;  // fixed in the reference's code
@@ -128,4 +128,4 @@ Qwen3VlFeatures Qwen3VlTower::forward(const at::Tensor& pixel_values,
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

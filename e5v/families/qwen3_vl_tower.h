@@ -9,7 +9,7 @@
 #include "e5v/families/qwen_vl_grid.h"
 #include "e5v/model/encoder_layer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Joins the patches of a cell and brings them to the language model's width.
 class Qwen3VlPatchMerger {
@@ -66,4 +66,4 @@ class Qwen3VlTower {
   std::vector<Qwen3VlPatchMerger> deepstack_merger_list_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

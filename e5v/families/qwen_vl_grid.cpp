@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 ImageSize grid_of(const ImageSpan& image, int64_t merge_size) {
@@ -85,4 +85,4 @@ std::vector<int64_t> mrope_position_ids(std::span<const int64_t> input_ids,
   return all;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

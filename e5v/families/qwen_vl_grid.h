@@ -10,7 +10,7 @@
 #include "e5v/model/picture_rules.h"
 #include "e5v/nn/rotary.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Where the patches of Qwen-VL's pictures are. A picture of any size is one grid of patches; a
 /// cell, `merge_size` x `merge_size` of them, becomes one token. Rows of pixel_values go cell by
@@ -40,4 +40,4 @@ std::vector<int64_t> mrope_position_ids(std::span<const int64_t> input_ids,
                                         std::span<const PreparedPicture> pictures,
                                         int64_t merge_size);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kMaxSide = 4096;                // of a cell, in pixels
@@ -174,4 +174,4 @@ ImageSize QwenVlPictureRules::resolution(const PreparedPicture& picture) const {
   return {grid.height * config_.patch_size, grid.width * config_.patch_size};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

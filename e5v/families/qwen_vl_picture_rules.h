@@ -10,7 +10,7 @@
 #include "e5v/image/image_processor_config.h"
 #include "e5v/model/picture_rules.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What preprocessor_config.json of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL says. Absent fields have the
 /// defaults of transformers' Qwen2VLImageProcessor.
@@ -59,4 +59,4 @@ class QwenVlPictureRules final : public PictureRules {
   std::array<std::array<float, 256>, 3> pixel_value_of_byte_;  ///< by channel
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

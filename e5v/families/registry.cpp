@@ -8,7 +8,7 @@
 #include "e5v/families/qwen3_vl_architecture.h"
 #include "e5v/model/config_fields.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
@@ -47,4 +47,4 @@ std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
   return model;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/model/architecture.h"
 #include "e5v/model/load_parameters.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A family of models, found by the `model_type` of config.json.
 struct Family {
@@ -34,4 +34,4 @@ std::shared_ptr<const Architecture> load_architecture(const std::filesystem::pat
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const LoadOptions& options = {});
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include <exception>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr long kConnectTimeout_s = 30;
@@ -164,4 +164,4 @@ std::string url_origin(const std::string& url) {
                      part(CURLUPART_PORT, CURLU_DEFAULT_PORT));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// No complete answer came: the connection failed, broke or stalled. Another try may succeed.
 class ConnectionError : public Error {
@@ -66,4 +66,4 @@ class HttpClient {
 /// two URLs of one origin may be sent the same secrets. Throws InputError.
 std::string url_origin(const std::string& url);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -15,7 +15,7 @@
 #include "e5v/base/url.h"
 #include "e5v/hub/partial_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int kMaxRedirects = 10;
@@ -336,4 +336,4 @@ void Hub::download(const std::string& repository, const std::string& commit, con
   partial.move_to(target);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

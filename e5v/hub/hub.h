@@ -11,7 +11,7 @@
 #include "e5v/base/log.h"
 #include "e5v/hub/http.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Where a hub is and how it is spoken to.
 struct HubAccess {
@@ -92,4 +92,4 @@ class Hub {
   std::string origin_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* action) {
@@ -73,4 +73,4 @@ void PartialFile::move_to(const std::filesystem::path& target) {
   if (::rename(path_.c_str(), target.c_str()) != 0) fail(target, "cannot write");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A file that is being downloaded and outlives a failed try. Locked, so that two processes do not
 /// write it at once. Throws FileError from every member.
@@ -31,4 +31,4 @@ class PartialFile {
   uint64_t size_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

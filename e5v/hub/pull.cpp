@@ -12,7 +12,7 @@
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -251,4 +251,4 @@ PullResult pull(const PullOptions& options, const HubAccess& access, Logger& log
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

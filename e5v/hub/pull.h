@@ -9,7 +9,7 @@
 #include "e5v/base/progress.h"  // ProgressCallback
 #include "e5v/hub/hub.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct PullOptions {
   /// OWNER/NAME.
@@ -47,4 +47,4 @@ struct PullResult {
 PullResult pull(const PullOptions& options, const HubAccess& access, Logger& logger,
                 const ProgressCallback& progress);
 
-}  // namespace e5v
+}  // namespace e5v::detail

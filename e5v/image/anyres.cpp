@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void check_not_empty(ImageSize size) {
@@ -112,4 +112,4 @@ AnyresLayout anyres_layout(ImageSize original, std::span<const ImageSize> pinpoi
   return layout;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,9 +5,9 @@
 #include <span>
 #include <string_view>
 
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Which generation of transformers the AnyRes arithmetic follows. They differ where the padding is
 /// odd (about half of all picture sizes) and, rarely, in how many patches are kept.
@@ -57,4 +57,4 @@ struct AnyresLayout {
 AnyresLayout anyres_layout(ImageSize original, std::span<const ImageSize> pinpoints,
                            int64_t tile_size, int64_t patches_per_side, ImageProcessing rule);
 
-}  // namespace e5v
+}  // namespace e5v::detail

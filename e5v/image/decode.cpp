@@ -12,7 +12,7 @@
 #include "e5v/image/decoders.h"
 #include "e5v/image/orientation.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Decoder = DecodedImage (*)(const EncodedImage&);
@@ -75,4 +75,4 @@ bool is_image_path(const std::filesystem::path& path) {
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

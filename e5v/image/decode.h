@@ -6,9 +6,9 @@
 #include <span>
 #include <string_view>
 
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct DecodeOptions {
   /// Turn the picture as its EXIF (or XMP) orientation says, like PIL's ImageOps.exif_transpose.
@@ -42,4 +42,4 @@ Image load_image(const std::filesystem::path& path, const DecodeOptions& options
 /// .webp .gif .bmp. What folders are searched for.
 bool is_image_path(const std::filesystem::path& path);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/image/decoders.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kFileHeaderBytes = 14;
@@ -247,4 +247,4 @@ DecodedImage decode_bmp(const EncodedImage& encoded) {
   return decoded;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

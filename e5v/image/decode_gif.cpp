@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/image/decoders.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int kMaxCodeBits = 12;
@@ -216,4 +216,4 @@ DecodedImage decode_gif(const EncodedImage& encoded) {
   return decoded;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -14,7 +14,7 @@
 #include "e5v/image/decoders.h"
 #include "e5v/image/orientation.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A progressive file may repeat scans over the whole picture in a few bytes each; real ones have
@@ -202,4 +202,4 @@ DecodedImage decode_jpeg(const EncodedImage& encoded) {
   return decoded;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

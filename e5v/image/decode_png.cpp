@@ -13,7 +13,7 @@
 #include "e5v/image/decoders.h"
 #include "e5v/image/orientation.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A libpng reader over bytes in memory, with its errors kept instead of printed.
@@ -251,4 +251,4 @@ DecodedImage decode_png(const EncodedImage& encoded) {
   return decoded;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

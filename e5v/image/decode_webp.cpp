@@ -10,7 +10,7 @@
 #include "e5v/image/decoders.h"
 #include "e5v/image/orientation.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::optional<std::span<const std::byte>> find_chunk(const WebPDemuxer* demuxer, const char* id) {
@@ -74,4 +74,4 @@ DecodedImage decode_webp(const EncodedImage& encoded) {
   return decoded;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

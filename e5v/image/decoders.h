@@ -10,7 +10,7 @@
 
 // What decode.cpp shares with the file formats; not for use outside this folder.
 
-namespace e5v {
+namespace e5v::detail {
 
 /// An encoded picture in memory, its name for errors, and the limits on it.
 struct EncodedImage {
@@ -64,4 +64,4 @@ DecodedImage decode_webp(const EncodedImage& encoded);
 DecodedImage decode_gif(const EncodedImage& encoded);
 DecodedImage decode_bmp(const EncodedImage& encoded);
 
-}  // namespace e5v
+}  // namespace e5v::detail

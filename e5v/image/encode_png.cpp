@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 std::string encode_png(const Image& image) {
   if (image.height < 1 || image.width < 1) {
@@ -28,4 +28,4 @@ std::string encode_png(const Image& image) {
   return bytes;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/image/resize.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A thin line that is padded to a square, or whose shorter side is enlarged, grows without limit;
@@ -213,4 +213,4 @@ int64_t ImageProcessor::num_tokens(ImageSize original, int64_t patch_size) const
   return patches * patches;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

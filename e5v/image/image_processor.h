@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "e5v/base/json.h"
+#include "e5v/image.h"
 #include "e5v/image/anyres.h"
-#include "e5v/image/image.h"
 #include "e5v/image/image_processor_config.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture cut up for the vision tower, still in bytes: a quarter of its pixel_values.
 ///
@@ -71,4 +71,4 @@ class ImageProcessor {
   std::array<std::array<float, 256>, 3> pixel_value_of_byte_;  ///< by channel
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kMaxTileSide = 4096;
@@ -257,4 +257,4 @@ void ImageProcessorConfig::validate() const {
   PixelScale::validate();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,10 +7,10 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 #include "e5v/image/resize.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How bytes become pixel_values, in every kind of image processor.
 struct PixelScale {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr uint16_t kOrientationTag = 0x0112;
@@ -93,4 +93,4 @@ Image apply_orientation(Image image, int orientation) {
   return turned;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,9 +5,9 @@
 #include <span>
 #include <string_view>
 
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The orientation (1..8) that an EXIF block holds, with or without its "Exif\0\0" mark; nullopt
 /// where there is none or the block is damaged. Never throws.
@@ -20,4 +20,4 @@ std::optional<int> find_xmp_orientation(std::string_view xmp);
 /// transposes, 6 turns right, 7 transverses, 8 turns left; any other value leaves it.
 Image apply_orientation(Image image, int orientation);
 
-}  // namespace e5v
+}  // namespace e5v::detail

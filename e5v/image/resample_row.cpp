@@ -7,7 +7,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int32_t kHalf = 1 << (kWeightBits - 1);
@@ -150,4 +150,4 @@ void blend_rows(const uint8_t* rows, int64_t stride, int64_t size, const int32_t
 
 #endif
 
-}  // namespace e5v
+}  // namespace e5v::detail

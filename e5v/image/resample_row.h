@@ -5,7 +5,7 @@
 
 // The inner loops of resize(); not for use outside this folder.
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Bits behind the point of a weight: 8 are left for the pixel and 2 for sums beyond [0, 255].
 constexpr int kWeightBits = 32 - 8 - 2;
@@ -37,4 +37,4 @@ void resample_row(const uint8_t* row, int64_t width, const ResampleWeights& weig
 void blend_rows(const uint8_t* rows, int64_t stride, int64_t size, const int32_t* weights,
                 int64_t count, uint8_t* out);
 
-}  // namespace e5v
+}  // namespace e5v::detail

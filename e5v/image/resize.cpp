@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/image/resample_row.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kMaxSide = 1 << 24;  // above it Pillow's float box loses pixels
@@ -175,4 +175,4 @@ Image resize(const Image& image, ImageSize size, Resample resample, ResizeOrder 
   return resample_columns(resample_rows(image, size.width, filter), size.height, filter);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// PIL's `Image.Resampling`, by the numbers that preprocessor_config.json holds.
 enum class Resample {
@@ -34,4 +34,4 @@ enum class ResizeOrder {
 Image resize(const Image& image, ImageSize size, Resample resample,
              ResizeOrder order = ResizeOrder::kPillow13);
 
-}  // namespace e5v
+}  // namespace e5v::detail

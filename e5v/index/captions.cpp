@@ -8,7 +8,7 @@
 #include "e5v/base/text_file.h"
 #include "e5v/index/file_scan.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,4 +79,4 @@ const Caption* find_caption(const Captions& captions, const fs::path& path) {
   return found == captions.end() ? nullptr : &found->second;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

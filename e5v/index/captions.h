@@ -6,7 +6,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a user knows about a picture.
 struct Caption {
@@ -28,4 +28,4 @@ Captions read_captions(const std::filesystem::path& path);
 /// The caption of a picture at the absolute `path`; nullptr if there is none.
 const Caption* find_caption(const Captions& captions, const std::filesystem::path& path);
 
-}  // namespace e5v
+}  // namespace e5v::detail

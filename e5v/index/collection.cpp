@@ -12,7 +12,7 @@
 #include "e5v/base/file.h"
 #include "e5v/index/collection_impl.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 namespace fs = std::filesystem;
 
@@ -373,4 +373,4 @@ CollectionLock::CollectionLock(const fs::path& folder) {
 
 CollectionLock::~CollectionLock() { ::close(descriptor_); }
 
-}  // namespace e5v
+}  // namespace e5v::detail

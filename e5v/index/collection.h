@@ -16,7 +16,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/index/search_target.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A file that could not be embedded, so that it is not tried again until it changes.
 struct SkippedFile {
@@ -127,4 +127,4 @@ class CollectionLock {
   int descriptor_ = -1;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -17,7 +17,7 @@
 #include "e5v/index/sqlite.h"
 #include "e5v/index/vector_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 constexpr const char* kDatabaseName = "collection.db";
 /// How far a vector's length may be from 1, by rounding; FlatRows::max_norm allows for it.
@@ -101,4 +101,4 @@ struct Collection::Impl {
   std::vector<SearchHit> hits_of(const std::vector<ScoredRow>& rows) const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/index/collection_impl.h"
 #include "e5v/index/filter.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 namespace fs = std::filesystem;
 
@@ -206,4 +206,4 @@ std::vector<SearchHit> Collection::search(const SearchQuery& query) {
   return impl_->hits_of(best);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

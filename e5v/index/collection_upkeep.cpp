@@ -5,7 +5,7 @@
 #include "e5v/base/file.h"
 #include "e5v/index/collection_impl.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 namespace fs = std::filesystem;
 
@@ -197,4 +197,4 @@ std::vector<std::string> Collection::verify(const ProgressCallback& on_progress)
   return problems;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include "e5v/base/file.h"
 #include "e5v/base/npy.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Json item_json(const CollectionItem& item) {
   return {{"id", item.id},           {"kind", item.kind},
@@ -40,4 +40,4 @@ int64_t export_collection(Collection& collection, const std::string& to,
   return num_rows;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/index/collection.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Writes a collection's items, in the order of their ids, to `to`.npy (float32 [N, D]) and
 /// `to`.jsonl, an object a line: {"id", "kind", "path", "text", "caption", "metadata", "size",
@@ -19,4 +19,4 @@ Json item_json(const CollectionItem& item);
 /// `to` as it may be shown: a password in it is left out.
 std::string shown_target(const std::string& to);
 
-}  // namespace e5v
+}  // namespace e5v::detail

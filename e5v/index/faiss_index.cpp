@@ -14,7 +14,7 @@
 #include "e5v/base/file.h"
 #include "e5v/base/random.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kTrainingRowsPerCluster = 64;
@@ -192,4 +192,4 @@ std::vector<int64_t> FaissIndex::search(std::span<const float> query, int64_t co
   return rows;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

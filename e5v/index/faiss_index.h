@@ -9,7 +9,7 @@
 
 #include "e5v/index/index_options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// An approximate index of the rows [0, num_rows()) of a collection's vectors, which are of unit
 /// length: Faiss's IndexHNSWSQ or IndexIVFPQ. Only a way to find candidates: whoever searches
@@ -49,4 +49,4 @@ class FaissIndex {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

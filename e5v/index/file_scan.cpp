@@ -11,7 +11,7 @@
 #include "e5v/base/error.h"
 #include "e5v/image/decode.h"  // is_image_path
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -110,4 +110,4 @@ FileScan scan_pictures(const std::vector<fs::path>& roots,
   return scan;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

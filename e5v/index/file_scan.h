@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture's file as a folder's listing shows it.
 struct ScannedFile {
@@ -36,4 +36,4 @@ bool is_below(const std::filesystem::path& path, const std::filesystem::path& ro
 /// Absolute and normal, links in the folders' part resolved as far as it exists.
 std::filesystem::path normal_path(const std::filesystem::path& path);
 
-}  // namespace e5v
+}  // namespace e5v::detail

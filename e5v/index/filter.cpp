@@ -9,7 +9,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kMaxFilterBytes = 10'000;
@@ -356,4 +356,4 @@ SqlCondition parse_filter(std::string_view filter, SqlDialect dialect) {
   return FilterParser(filter, dialect).parse();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/index/sqlite.h"  // SqlValue
 
-namespace e5v {
+namespace e5v::detail {
 
 enum class SqlDialect { kSqlite, kPostgres };
 
@@ -35,4 +35,4 @@ struct SqlCondition {
 /// type. Throws InputError that names the column, for at most 10,000 characters and 24 levels.
 SqlCondition parse_filter(std::string_view filter, SqlDialect dialect);
 
-}  // namespace e5v
+}  // namespace e5v::detail

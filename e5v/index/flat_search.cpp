@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/kernels/dot.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Rows whose scores are estimated at a time: the estimates stay in the cache.
@@ -172,4 +172,4 @@ std::vector<ScoredRow> flat_search(const FlatRows& rows, std::span<const float> 
   return best_of(rows, query, candidates.finish(), k, min_score);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A found vector.
 struct ScoredRow {
@@ -70,4 +70,4 @@ struct FlatRows {
 std::vector<ScoredRow> flat_search(const FlatRows& rows, std::span<const float> query, int64_t k,
                                    double min_score = -std::numeric_limits<double>::infinity());
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kFlatVectors = 200'000;
@@ -70,4 +70,4 @@ bool IndexOptions::builds_as(const IndexOptions& other) const {
   return kind != IndexKind::kHnswSq8 || (M == other.M && efConstruction == other.efConstruction);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a collection finds near vectors.
 enum class IndexKind {
@@ -50,4 +50,4 @@ struct IndexOptions {
   bool builds_as(const IndexOptions& other) const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

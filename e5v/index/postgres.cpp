@@ -9,7 +9,7 @@
 #include "e5v/index/export.h"  // shown_target
 #include "e5v/index/filter.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// As far as pgvector's HNSW goes with each type.
@@ -265,4 +265,4 @@ std::vector<SearchHit> PostgresCollection::search(const SearchQuery& query) {
   return hits;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

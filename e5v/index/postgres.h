@@ -7,7 +7,7 @@
 #include "e5v/index/collection.h"
 #include "e5v/index/search_target.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// True for postgresql:// and postgres://.
 bool is_postgres_uri(const std::string& place);
@@ -36,4 +36,4 @@ class PostgresCollection : public SearchTarget {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

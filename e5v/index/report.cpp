@@ -5,7 +5,7 @@
 #include "e5v/base/html.h"
 #include "e5v/base/url.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr const char* kHead = R"html(<!DOCTYPE html>
@@ -41,4 +41,4 @@ std::string search_report_html(const std::string& query, const std::vector<Searc
   return html + "</body></html>\n";
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

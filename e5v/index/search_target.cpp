@@ -4,7 +4,7 @@
 #include "e5v/index/filter.h"
 #include "e5v/index/postgres.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void SearchTarget::check_filter(const std::string& where) const {
   if (!where.empty()) parse_filter(where, SqlDialect::kSqlite);
@@ -15,4 +15,4 @@ std::unique_ptr<SearchTarget> open_search_target(const std::string& place) {
   return std::make_unique<Collection>(place);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

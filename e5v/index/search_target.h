@@ -9,7 +9,7 @@
 #include "e5v/base/json.h"
 #include "e5v/index/index_options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a vector in a collection stands for.
 struct CollectionItem {
@@ -66,4 +66,4 @@ class SearchTarget {
 /// Opens a collection's folder, or an exported one at postgresql://….
 std::unique_ptr<SearchTarget> open_search_target(const std::string& place);
 
-}  // namespace e5v
+}  // namespace e5v::detail

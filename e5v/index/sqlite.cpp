@@ -6,7 +6,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int kLockTimeout_ms = 30'000;
@@ -158,4 +158,4 @@ void SqliteTransaction::commit() {
   open_ = false;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A value of an SQL parameter. Text is bytes, UTF-8 or not, without a NUL.
 using SqlValue = std::variant<std::nullptr_t, int64_t, double, std::string>;
@@ -97,4 +97,4 @@ class SqliteTransaction {
   bool open_ = true;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -17,7 +17,7 @@
 #include "e5v/base/threads.h"
 #include "e5v/index/file_scan.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -383,4 +383,4 @@ UpdateReport update_collection(Collection& collection, const UpdateOptions& opti
   return Updater(collection, options).run(embed);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/index/captions.h"
 #include "e5v/index/collection.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct UpdateOptions {
   /// Pictures, and folders of pictures.
@@ -57,4 +57,4 @@ using EmbedPictures = std::function<void(
 UpdateReport update_collection(Collection& collection, const UpdateOptions& options,
                                const EmbedPictures& embed);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// 64 bytes: this, the vectors' length, zeros.
@@ -96,4 +96,4 @@ MappedVectors::MappedVectors(const std::filesystem::path& path, int64_t dimensio
   data_ = reinterpret_cast<const float*>(bytes.data() + kHeaderBytes);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

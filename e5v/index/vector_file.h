@@ -7,7 +7,7 @@
 
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Vectors of one length in a file that only grows: a header, then rows of float32, row-major.
 /// Which rows count is the business of whoever keeps the file (docs/formats.md).
@@ -54,4 +54,4 @@ class MappedVectors {
   const float* data_ = nullptr;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/kernels/attention_kernels.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const AttentionKernels& kernels(bool bfloat16_products) {
@@ -169,4 +169,4 @@ void attend(const AttentionProblem& problem) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

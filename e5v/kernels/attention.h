@@ -4,7 +4,7 @@
 
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Rows of heads in memory: element i of head h of token t lies at t · row_stride + h · head_stride
 /// + i.
@@ -36,4 +36,4 @@ struct AttentionProblem {
 /// (sequence, head, block of queries) by OpenMP.
 void attend(const AttentionProblem& problem);
 
-}  // namespace e5v
+}  // namespace e5v::detail

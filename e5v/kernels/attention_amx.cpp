@@ -2,7 +2,7 @@
 
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Products in tiles of 16 rows of 64 bytes: two by two tiles of sums (0–3), two of each operand
@@ -104,13 +104,13 @@ struct Products {
 };
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail
 
 // After the Products that it multiplies with.
 #include "e5v/kernels/attention_vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const AttentionKernels kAmxAttention = kVectorAttention;
 
-}  // namespace e5v
+}  // namespace e5v::detail

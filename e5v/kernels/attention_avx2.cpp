@@ -2,8 +2,8 @@
 // After the Products that it multiplies with.
 #include "e5v/kernels/attention_vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const AttentionKernels kAvx2Attention = kVectorAttention;
 
-}  // namespace e5v
+}  // namespace e5v::detail

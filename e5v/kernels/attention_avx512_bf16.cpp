@@ -2,7 +2,7 @@
 
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Products of bf16 pairs, for CPUs that have them but no tiles (AMD from Zen 4, Intel's Cooper
@@ -66,13 +66,13 @@ struct Products {
 };
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail
 
 // After the Products that it multiplies with.
 #include "e5v/kernels/attention_vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const AttentionKernels kAvx512Bf16Attention = kVectorAttention;
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct Products {
@@ -56,4 +56,4 @@ struct Products {
 };
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

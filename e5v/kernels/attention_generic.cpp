@@ -4,7 +4,7 @@
 #include "e5v/kernels/attention_kernels.h"
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 float element(const void* data, bool is_bfloat16, int64_t index) {
@@ -80,4 +80,4 @@ void attend_block(const QueryBlock& block, const void* packed, void* scratch) {
 
 const AttentionKernels kGenericAttention = {16, 1, packed_bytes, pack, scratch_bytes, attend_block};
 
-}  // namespace e5v
+}  // namespace e5v::detail

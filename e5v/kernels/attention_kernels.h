@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The keys and values of one head of one sequence as the caller has them.
 struct KeyValueHead {
@@ -50,4 +50,4 @@ extern const AttentionKernels kAvx512Attention;
 extern const AttentionKernels kAvx512Bf16Attention;
 extern const AttentionKernels kAmxAttention;
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -19,7 +19,7 @@
 #include "e5v/kernels/attention_kernels.h"
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Element = Products::Element;
@@ -289,4 +289,4 @@ constexpr AttentionKernels kVectorAttention = {Products::kQueries, kColumns,    
                                                scratch_bytes,      attend_block};
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The upper half of an IEEE float32; the same bits as torch's and oneDNN's bf16.
 struct BFloat16 {
@@ -27,4 +27,4 @@ inline BFloat16 to_bfloat16(float value) {
   return {static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

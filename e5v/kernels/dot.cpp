@@ -7,7 +7,7 @@
 #include "e5v/kernels/dot_kernels.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const DotKernels& kernels() {
@@ -51,4 +51,4 @@ double dot_error_bound(int64_t size) {
   return nu / (1 - nu);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Inner products of one query with many rows, as a search scans them: vectorised for the CPU's
 /// level (isa.h), spread over rows by OpenMP. fp32 sums; a row's result depends on that row and
@@ -16,4 +16,4 @@ void dot_rows(const int8_t* rows, const float* query, int64_t num_rows, int64_t 
 /// size · 2⁻²⁴ and a little more: the bound for a sum of `size` products in any order.
 double dot_error_bound(int64_t size);
 
-}  // namespace e5v
+}  // namespace e5v::detail

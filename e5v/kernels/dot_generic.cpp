@@ -1,6 +1,6 @@
 #include "e5v/kernels/dot_kernels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 template <class T>
@@ -16,4 +16,4 @@ void dot_each_row(const T* rows, const float* query, int64_t num_rows, int64_t s
 
 const DotKernels kGenericDot = {dot_each_row<float>, dot_each_row<int8_t>};
 
-}  // namespace e5v
+}  // namespace e5v::detail

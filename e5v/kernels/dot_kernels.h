@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace e5v {
+namespace e5v::detail {
 
 struct DotKernels {
   void (*float32)(const float* rows, const float* query, int64_t num_rows, int64_t size,
@@ -15,4 +15,4 @@ extern const DotKernels kGenericDot;
 extern const DotKernels kAvx2Dot;
 extern const DotKernels kAvx512Dot;
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/kernels/dot_kernels.h"
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 template <class T>
@@ -27,4 +27,4 @@ void dot_each_row(const T* rows, const float* query, int64_t num_rows, int64_t s
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

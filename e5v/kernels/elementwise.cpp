@@ -7,7 +7,7 @@
 #include "e5v/kernels/elementwise_kernels.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const ElementwiseKernels& kernels() {
@@ -225,4 +225,4 @@ void add_in_place(float* x, const float* y, int64_t size) {
   });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The small work between matrix products: one pass each over row-major memory, vectorised for the
 /// CPU's level (isa.h) and spread over tokens by OpenMP (as many threads as omp_get_max_threads()).
@@ -78,4 +78,4 @@ void drop(const BFloat16* x, const uint64_t* row_keys, uint32_t threshold, float
 /// x += y: the residual.
 void add_in_place(float* x, const float* y, int64_t size);
 
-}  // namespace e5v
+}  // namespace e5v::detail

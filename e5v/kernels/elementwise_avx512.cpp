@@ -1,7 +1,7 @@
 #include "e5v/kernels/elementwise_vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const ElementwiseKernels kAvx512Elementwise = E5V_ELEMENTWISE_KERNELS;
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include "e5v/base/random.h"
 #include "e5v/kernels/elementwise_kernels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void assign(float& out, float value) { out = value; }
@@ -139,4 +139,4 @@ void add_all(float* x, const float* y, int64_t size) {
 
 const ElementwiseKernels kGenericElementwise = E5V_ELEMENTWISE_KERNELS;
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct ElementwiseKernels {
   template <class Out>
@@ -77,4 +77,4 @@ extern const ElementwiseKernels kAvx512Elementwise;
         drop_rows<BFloat16>                                                                 \
   }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/kernels/elementwise_kernels.h"
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Calls `whole(i)` for each full vector that begins at element i, then `part(i, count)` for what
@@ -267,4 +267,4 @@ void add_all(float* x, const float* y, int64_t size) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include "e5v/kernels/four_bits_kernels.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const FourBitKernels& kernels() {
@@ -31,4 +31,4 @@ void widen_nf4(const uint8_t* codes, const float* scales, const float* values, i
   kernels().widen_nf4(codes, scales, values, num_blocks, out);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

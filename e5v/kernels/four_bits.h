@@ -4,7 +4,7 @@
 
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Weights of 4 bits a value, as products need them. Vectorised for the CPU's level (isa.h), on the
 /// calling thread.
@@ -29,4 +29,4 @@ void unpack_int4(const uint8_t* codes, const uint8_t* multipliers, int64_t num_g
 void widen_nf4(const uint8_t* codes, const float* scales, const float* values, int64_t num_blocks,
                BFloat16* out);
 
-}  // namespace e5v
+}  // namespace e5v::detail

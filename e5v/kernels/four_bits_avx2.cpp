@@ -1,7 +1,7 @@
 #include "e5v/kernels/four_bits_vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const FourBitKernels kAvx2FourBits = {round_groups, unpack_groups, widen_blocks};
 
-}  // namespace e5v
+}  // namespace e5v::detail

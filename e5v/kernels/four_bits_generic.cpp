@@ -3,7 +3,7 @@
 
 #include "e5v/kernels/four_bits_kernels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 float round_value(float x, float inverse) {
@@ -69,4 +69,4 @@ void widen_blocks(const uint8_t* codes, const float* scales, const float* values
 
 const FourBitKernels kGenericFourBits = {round_groups, unpack_groups, widen_blocks};
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/kernels/four_bits.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct FourBitKernels {
   void (*round_to_int4)(const float* x, int64_t num_groups, float scale, uint8_t* codes,
@@ -32,4 +32,4 @@ inline int int4_multiplier(float largest, float scale) {
                                          : 1;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/kernels/four_bits_kernels.h"
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kHalfGroup = kInt4Group / 2;
@@ -109,4 +109,4 @@ void widen_blocks(const uint8_t* codes, const float* scales, const float* values
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

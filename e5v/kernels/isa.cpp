@@ -7,7 +7,7 @@
 #include <unistd.h>
 #endif
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 #if defined(E5V_KERNELS_AMX)
@@ -94,4 +94,4 @@ ForcedIsaLevel::ForcedIsaLevel(IsaLevel level) : previous_(isa_level()) {
 
 ForcedIsaLevel::~ForcedIsaLevel() { current_level() = previous_; }
 
-}  // namespace e5v
+}  // namespace e5v::detail

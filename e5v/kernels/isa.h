@@ -2,7 +2,7 @@
 
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How far the hand-written kernels may use this CPU; each level includes those before it.
 enum class IsaLevel {
@@ -37,4 +37,4 @@ class ForcedIsaLevel {
   IsaLevel previous_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

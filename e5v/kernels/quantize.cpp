@@ -10,7 +10,7 @@
 #include "e5v/kernels/isa.h"
 #include "e5v/kernels/quantize_kernels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const QuantizeKernels& kernels() {
@@ -92,4 +92,4 @@ void scale_sums(const int32_t* sums, int64_t num_rows, int64_t size, const float
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The passes around a product of 8-bit integers: rotate and round what goes in, scale what comes
 /// out. Vectorised for the CPU's level (isa.h), spread over rows by OpenMP where said. A row's
@@ -41,4 +41,4 @@ void scale_sums(const int32_t* sums, int64_t num_rows, int64_t size, const float
 void scale_sums(const int32_t* sums, int64_t num_rows, int64_t size, const float* row_scales,
                 const float* column_scales, const float* bias, BFloat16* y, int64_t y_stride);
 
-}  // namespace e5v
+}  // namespace e5v::detail

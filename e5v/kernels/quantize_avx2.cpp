@@ -1,7 +1,7 @@
 #include "e5v/kernels/quantize_vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const QuantizeKernels kAvx2Quantize = E5V_QUANTIZE_KERNELS;
 
-}  // namespace e5v
+}  // namespace e5v::detail

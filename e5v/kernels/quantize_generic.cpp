@@ -3,7 +3,7 @@
 
 #include "e5v/kernels/quantize_kernels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void hadamard_block(float* x, int64_t size) {
@@ -62,4 +62,4 @@ void scale_row_bf16(const int32_t* sums, int64_t size, float row_scale, const fl
 
 const QuantizeKernels kGenericQuantize = E5V_QUANTIZE_KERNELS;
 
-}  // namespace e5v
+}  // namespace e5v::detail

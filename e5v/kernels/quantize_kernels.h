@@ -5,7 +5,7 @@
 
 #include "e5v/kernels/bfloat16.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct QuantizeKernels {
   /// One block of a power of two, in place.
@@ -34,4 +34,4 @@ extern const QuantizeKernels kAvx512Quantize;
         scale_row_bf16                                                                           \
   }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/kernels/quantize_kernels.h"
 #include "e5v/kernels/vector.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 typedef int8_t Bytes __attribute__((vector_size(E5V_VECTOR_WIDTH)));
@@ -182,4 +182,4 @@ void scale_row_bf16(const int32_t* sums, int64_t size, float row_scale, const fl
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #define E5V_VECTOR_WIDTH 8
 #endif
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kWidth = E5V_VECTOR_WIDTH;
@@ -150,4 +150,4 @@ inline Floats exponential(Floats x) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

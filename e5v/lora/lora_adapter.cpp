@@ -9,7 +9,7 @@
 #include "e5v/nn/packed_weight.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The entry of PEFT's `alpha_pattern` that applies to `module`: a key matches the whole name or
@@ -112,4 +112,4 @@ std::vector<std::string> LoraAdapter::modules() const {
   return names;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 
 #include "e5v/checkpoint/weight_names.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A low-rank update of one Linear: W + scale · B A (Hu et al. 2021).
 struct LoraWeights {
@@ -43,4 +43,4 @@ class LoraAdapter {
   std::map<std::string, LoraWeights> weights_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

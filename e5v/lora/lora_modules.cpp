@@ -15,7 +15,7 @@
 #include "e5v/lora/lora_storage.h"
 #include "e5v/nn/tensor_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Wraps each target's storage.
@@ -187,4 +187,4 @@ void write_adapter(const std::filesystem::path& folder, const LoraModules& modul
   write_file(folder / "adapter_config.json", config.dump(2) + "\n");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "e5v/nn/keyed_dropout.h"
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How the updates of a language model are made, in PEFT's words.
 struct LoraOptions {
@@ -61,4 +61,4 @@ void write_adapter(const std::filesystem::path& folder, const LoraModules& modul
                    const WeightNames& names, const LoraOptions& options,
                    const std::string& base_model);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/nn/own_gradient.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 LoraStorage::LoraStorage(std::unique_ptr<LinearStorage> base, at::Tensor A, at::Tensor B,
                          double scale, std::shared_ptr<const KeyedDropout> dropout, uint64_t module)
@@ -66,4 +66,4 @@ int64_t LoraStorage::num_bytes() const {
   return base_->num_bytes() + static_cast<int64_t>(A_.nbytes() + B_.nbytes());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/nn/keyed_dropout.h"
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A frozen weight and a trained low-rank update: x W^T + scale · dropout(x) A^T B^T
 /// (Hu et al. 2021).
@@ -43,4 +43,4 @@ class LoraStorage final : public LinearStorage {
   uint64_t module_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

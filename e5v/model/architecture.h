@@ -17,7 +17,7 @@
 #include "e5v/model/text_config.h"
 #include "e5v/text/prompts.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// All that is particular to a family of models, for one config.json of it. Embedder, trainer,
 /// quantiser, inspect and server see this and nothing else of a family; families/ has one file for
@@ -73,4 +73,4 @@ class Architecture {
   virtual GgufNames gguf_names() const = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

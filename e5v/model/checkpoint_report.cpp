@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool shapes_fit(std::span<const int64_t> stored, at::IntArrayRef expected) {
@@ -87,4 +87,4 @@ CheckpointReport CheckpointMatcher::report() {
   return report_;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/model/precision.h"
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Which stored tensor each parameter of a model comes from, and all that does not fit.
 struct CheckpointReport {
@@ -66,4 +66,4 @@ CheckpointReport compare_with_checkpoint(Model& model, const Checkpoint& checkpo
   return matcher.report();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

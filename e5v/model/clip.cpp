@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 EncoderLayerConfig text_layer(const ClipTextConfig& text) {
@@ -144,4 +144,4 @@ std::unique_ptr<Clip> load_clip(const std::filesystem::path& model_dir,
   return clip;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -12,7 +12,7 @@
 #include "e5v/model/load_parameters.h"
 #include "e5v/model/vision_tower.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Texts of a batch for CLIP, end to end, without padding.
 ///
@@ -87,4 +87,4 @@ const WeightNames& clip_weight_names();
 std::unique_ptr<Clip> load_clip(const std::filesystem::path& model_dir,
                                 const LoadOptions& options = {});
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/model/config_fields.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A tower's config, also from the `…_config_dict` that old checkpoints repeat it in.
@@ -76,4 +76,4 @@ void ClipConfig::validate() const {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/json.h"
 #include "e5v/model/vision_config.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `text_config` of a CLIP config.json.
 struct ClipTextConfig {
@@ -39,4 +39,4 @@ struct ClipConfig {
   void validate() const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

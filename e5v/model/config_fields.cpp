@@ -1,6 +1,6 @@
 #include "e5v/model/config_fields.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void require_sizes(std::initializer_list<std::pair<const char*, int64_t>> sizes) {
   for (const auto& [name, value] : sizes) {
@@ -14,4 +14,4 @@ Json sub_config(const Json& json, const std::string& key) {
   return find_field<Json>(json, key).value_or(Json::object());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Sizes beyond this are a broken file, not a model; products of two stay far from overflow.
 inline constexpr int64_t kMaxConfigSize = int64_t{1} << 28;
@@ -39,4 +39,4 @@ auto read_config(const std::filesystem::path& model_dir, const Read& read) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

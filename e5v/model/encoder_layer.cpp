@@ -2,7 +2,7 @@
 
 #include "e5v/nn/packed_attention.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<FusedLinear::Part> projections(const EncoderLayerConfig& config) {
@@ -56,4 +56,4 @@ at::Tensor EncoderLayer::forward(const at::Tensor& hidden_states, const at::Tens
   return fc2_.add_to(x, activate(inner, activation_));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

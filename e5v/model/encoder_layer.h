@@ -9,7 +9,7 @@
 #include "e5v/nn/norm.h"
 #include "e5v/nn/rotary.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What checkpoints call the parts of a pre-norm transformer layer. CLIP's names; SigLIP has the
 /// same, ViT others.
@@ -58,4 +58,4 @@ class EncoderLayer {
   Linear out_proj_, fc1_, fc2_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::optional<std::string> find_name(std::string_view name,
@@ -64,4 +64,4 @@ std::vector<GgufNames::Name> gguf_clip_layer() {
           {"mlp.fc1", "ffn_up"},          {"mlp.fc2", "ffn_down"}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

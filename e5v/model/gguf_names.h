@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// llama.cpp's names for a model's weights: a file of the language model, and one of the vision
 /// tower and projector ("mmproj").
@@ -36,4 +36,4 @@ std::vector<GgufNames::Name> gguf_llama_layer();
 /// Of the layers of CLIP's and SigLIP's towers.
 std::vector<GgufNames::Name> gguf_clip_layer();
 
-}  // namespace e5v
+}  // namespace e5v::detail

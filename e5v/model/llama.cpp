@@ -4,7 +4,7 @@
 #include "e5v/nn/packed_attention.h"
 #include "e5v/nn/recompute.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Each head of x [T, H, Dh] (fp32 or the products' type) normalised, in the same type.
@@ -150,4 +150,4 @@ at::Tensor Llama::forward_tokens(const at::Tensor& inputs_embeds, const at::Tens
   return norm_.forward(x.index_select(0, rows.to(x.device())));  // [R, D]
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/nn/gated_mlp.h"
 #include "e5v/nn/norm.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Features that are added to the states of some tokens behind the first layers, a tensor a layer
 /// (DeepStack, Meng et al. 2024).
@@ -106,4 +106,4 @@ class Llama {
   bool recompute_layers_ = false;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

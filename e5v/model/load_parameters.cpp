@@ -17,7 +17,7 @@
 #include "e5v/nn/fused_linear.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Gives every parameter its value from the checkpoint as CheckpointMatcher has found it. What
@@ -395,4 +395,4 @@ Precision load_parameters(const std::function<void(ParameterVisitor&)>& visit,
   return precision;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "e5v/nn/linear.h"
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct LoadOptions {
   Precision precision = Precision::kAuto;
@@ -59,4 +59,4 @@ Precision load_parameters(Model& model, const WeightNames& names,
 Precision resolve_precision(Precision precision, at::Device device, const Checkpoint& checkpoint,
                             std::optional<Precision> stored = std::nullopt);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/model/packed_batch.h"
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A multimodal language model that embeds: vision tower, projector, language model without its
 /// head. Everything particular to its family is behind this interface and `Architecture`.
@@ -46,4 +46,4 @@ class Model {
   at::Device device_ = at::kCPU;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/image/anyres.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The id that stands for an image feature among token ids.
 inline constexpr int64_t kImageFeature = -1;
@@ -44,4 +44,4 @@ struct PackedBatch {
   int64_t num_sequences() const { return cu_seqlens.size(0) - 1; }
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,10 +4,10 @@
 #include <span>
 #include <vector>
 
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 #include "e5v/model/packed_batch.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture cut up for the vision tower, still in bytes: a quarter of its pixel_values.
 struct PreparedPicture {
@@ -42,4 +42,4 @@ class PictureRules {
   virtual ImageSize resolution(const PreparedPicture& picture) const = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/nn/packed_weight.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// All that a precision is: which form each weight has, and what is between the products.
@@ -128,4 +128,4 @@ std::vector<FormTensor> rounded_tensors(const WeightNames& names, const std::str
                          : form->tensors(linear.out_features(), linear.in_features());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/checkpoint/weight_names.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Operands of the matrix products. The residual stream, norms, softmax and rotary are always fp32.
 enum class Precision {
@@ -57,4 +57,4 @@ const WeightForm& weight_form(const WeightNames& names, std::string_view name, P
 std::vector<FormTensor> rounded_tensors(const WeightNames& names, const std::string& name,
                                         const Linear& linear, std::optional<Precision> stored);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/nn/activation.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 SearlePhi::SearlePhi(int64_t projection_dim, int64_t hidden_size, int64_t text_hidden_size)
     : layer_0_(projection_dim, hidden_size, /*has_bias=*/true),
@@ -48,4 +48,4 @@ std::unique_ptr<SearlePhi> load_searle_phi(const std::filesystem::path& path,
   return phi;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

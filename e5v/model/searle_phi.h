@@ -9,7 +9,7 @@
 #include "e5v/nn/keyed_dropout.h"
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The textual inversion network φ of SEARLE (Baldrati et al. 2023): a picture's CLIP features to
 /// the embedding of a pseudo-word that stands for it in a text. Three linear layers with GELU
@@ -37,4 +37,4 @@ std::unique_ptr<SearlePhi> load_searle_phi(const std::filesystem::path& path,
                                            int64_t projection_dim, int64_t text_hidden_size,
                                            const LoadOptions& options = {});
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 at::Tensor feature_rows(const at::Tensor& ids) { return at::nonzero(ids < 0).squeeze(1); }
 
@@ -18,4 +18,4 @@ at::Tensor splice_features(const Llama& language_model, const at::Tensor& ids,
   return embeds.index_copy(0, places, features);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

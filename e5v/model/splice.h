@@ -4,7 +4,7 @@
 
 #include "e5v/model/llama.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Rows of the tokens that stand for image features, whose ids are negative: ids [T] int64 -> [R]
 /// int64.
@@ -17,4 +17,4 @@ at::Tensor feature_rows(const at::Tensor& ids);
 at::Tensor splice_features(const Llama& language_model, const at::Tensor& ids,
                            const at::Tensor& features);
 
-}  // namespace e5v
+}  // namespace e5v::detail

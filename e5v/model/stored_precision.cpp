@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr const char* kMethod = "e5v";
@@ -51,4 +51,4 @@ std::optional<Precision> stored_precision(const std::filesystem::path& model_dir
   return precision;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/model/config_fields.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// transformers' defaults of the text models, where they differ from Llama's.
@@ -177,4 +177,4 @@ void TextConfig::validate() const {
   if (multimodal_rope) validate_sections(multimodal_rope->sections, head_dim);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

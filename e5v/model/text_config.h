@@ -8,7 +8,7 @@
 #include "e5v/nn/activation.h"
 #include "e5v/nn/rotary.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `text_config` of a config.json: a Llama-shaped decoder (llama, mistral, qwen2, qwen3_vl_text).
 /// Absent fields take the defaults that transformers has for `model_type`.
@@ -43,4 +43,4 @@ struct TextConfig {
   void validate() const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

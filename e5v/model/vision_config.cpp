@@ -3,7 +3,7 @@
 #include "e5v/model/config_fields.h"
 #include "e5v/model/vision_tower.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 VisionConfig VisionConfig::from_json(const Json& json) {
   const auto model_type = field_or<std::string>(json, "model_type", VisionConfig().model_type);
@@ -47,4 +47,4 @@ void VisionConfig::validate() const {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

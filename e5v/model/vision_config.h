@@ -6,7 +6,7 @@
 #include "e5v/base/json.h"
 #include "e5v/nn/activation.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `vision_config` of a config.json: a ViT over pictures of one size. Absent fields take the
 /// defaults that transformers has for `model_type`.
@@ -31,4 +31,4 @@ struct VisionConfig {
   void validate() const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 // Of towers/.
 const VisionTowerKind& clip_vision_tower();
@@ -36,4 +36,4 @@ std::unique_ptr<VisionTower> make_vision_tower(const VisionConfig& config,
   return vision_tower_kind(config.model_type).make(config, features);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/model/vision_config.h"
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The encoder of pictures in front of a language model: the hidden states of one of its layers, no
 /// final norm. Layers after that one are not even loaded.
@@ -59,4 +59,4 @@ const VisionTowerKind& vision_tower_kind(std::string_view model_type);
 std::unique_ptr<VisionTower> make_vision_tower(const VisionConfig& config,
                                                const VisionFeatures& features);
 
-}  // namespace e5v
+}  // namespace e5v::detail

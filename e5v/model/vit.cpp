@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<int64_t> joined(std::vector<int64_t> shape, std::initializer_list<int64_t> rest) {
@@ -87,4 +87,4 @@ at::Tensor Vit::forward(const at::Tensor& pixel_values, at::ScalarType compute_d
   return has_class_token() && !features_.keep_class_token ? x.slice(1, 1) : x;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

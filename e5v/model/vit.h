@@ -10,7 +10,7 @@
 #include "e5v/model/vision_tower.h"
 #include "e5v/nn/norm.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// In what the ViTs of CLIP, SigLIP and others differ: names in checkpoints, and what there is.
 struct VitStyle {
@@ -53,4 +53,4 @@ class Vit final : public VisionTower {
   std::vector<EncoderLayer> layers_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

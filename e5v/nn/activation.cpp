@@ -4,7 +4,7 @@
 #include "e5v/kernels/elementwise.h"
 #include "e5v/nn/kernel_tensors.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Activation activation_from_name(const std::string& name) {
   if (name == "gelu") return Activation::kGelu;
@@ -47,4 +47,4 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
   throw_broken_invariant("activation is an enumerator", __FILE__, __LINE__);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

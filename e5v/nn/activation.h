@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `hidden_act` of a config.json.
 enum class Activation {
@@ -21,4 +21,4 @@ Activation activation_from_name(const std::string& name);
 /// Element by element; x any shape and floating dtype.
 at::Tensor activate(const at::Tensor& x, Activation activation);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 
 FusedLinear::FusedLinear(int64_t in_features, const std::vector<Part>& parts, bool has_bias) {
   int64_t out_features = 0;
@@ -38,4 +38,4 @@ at::Tensor FusedLinear::forward(const at::Tensor& x, at::ScalarType out_dtype) c
   return at::cat(products, -1);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

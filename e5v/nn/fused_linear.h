@@ -9,7 +9,7 @@
 #include "e5v/nn/parameter_visitor.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Several Linears that read the same input (q, k and v; gate and up). Each keeps its name and
 /// weight in checkpoints, training and LoRA; packed for inference they are one product.
@@ -46,4 +46,4 @@ class FusedLinear {
   Linear packed_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

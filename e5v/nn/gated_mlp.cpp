@@ -6,7 +6,7 @@
 #include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/own_gradient.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kRowBlock = 1024;
@@ -85,4 +85,4 @@ at::Tensor GatedMlp::add_to(const at::Tensor& residual, const at::Tensor& x) con
   return residual;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

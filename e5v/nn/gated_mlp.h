@@ -3,7 +3,7 @@
 #include "e5v/nn/activation.h"
 #include "e5v/nn/fused_linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// down(act(gate(x)) · up(x)), the feed-forward part of Llama.
 class GatedMlp {
@@ -29,4 +29,4 @@ class GatedMlp {
   Linear down_proj_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/kernels/four_bits.h"
 #include "e5v/nn/packed_weight.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Columns that are rounded before their errors go into those of later blocks, as one product.
@@ -95,4 +95,4 @@ void round_with_feedback(const at::Tensor& rows, const at::Tensor& inputs, const
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Rounds a weight to 4 bits column after column: what rounding one column has changed in the
 /// products with `inputs` is made up for by the columns after it. The sum of squared errors of
@@ -20,4 +20,4 @@ namespace e5v {
 void round_with_feedback(const at::Tensor& rows, const at::Tensor& inputs, const at::Tensor& scales,
                          const at::Tensor& codes, const at::Tensor& multipliers);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/kernels/bfloat16.h"
 #include "e5v/nn/compat.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Whether kernels (pointers to fp32 or bf16 in main memory) can read these tensors: each is on the
 /// CPU, of such a dtype, with adjacent elements in its last dimension.
@@ -40,4 +40,4 @@ void with_data(const at::Tensor& x, const Function& function) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

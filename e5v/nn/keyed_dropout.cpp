@@ -8,7 +8,7 @@
 #include "e5v/kernels/elementwise.h"
 #include "e5v/nn/kernel_tensors.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 KeyedDropout::KeyedDropout(double probability)
     : threshold_(static_cast<uint32_t>(std::lround(probability * 65536))) {
@@ -48,4 +48,4 @@ at::Tensor KeyedDropout::Mask::apply(const at::Tensor& x) const {
   return out.to(x.device());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Dropout whose choice is a function of seed, step, token, module and feature, never of the order
 /// of computation: micro-batches, recomputed layers, several processes and a resumed run all see
@@ -48,4 +48,4 @@ class KeyedDropout {
   at::Tensor token_keys_, last_keys_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

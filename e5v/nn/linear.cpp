@@ -5,7 +5,7 @@
 #include "e5v/nn/own_gradient.h"
 #include "e5v/nn/streamed_product.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool can_be_streamed(const at::Tensor& weight) {
@@ -95,4 +95,4 @@ at::Tensor Linear::add_to(const at::Tensor& residual, const at::Tensor& x) const
   return sum;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

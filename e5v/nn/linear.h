@@ -8,7 +8,7 @@
 
 #include "e5v/nn/packed_weight.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How the [out_features, in_features] weight of a Linear lies in memory, and the product with it.
 /// Implementations are immutable after construction and thread-safe.
@@ -105,4 +105,4 @@ class Linear {
   at::Tensor bias_;  // [out] fp32, undefined without bias
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

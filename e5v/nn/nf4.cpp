@@ -13,7 +13,7 @@
 #include "e5v/nn/own_gradient.h"
 #include "e5v/nn/streamed_product.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::array<float, 16> kNf4Values = {
@@ -335,4 +335,4 @@ int64_t Nf4Storage::num_bytes() const {
   return sum;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

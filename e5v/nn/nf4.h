@@ -9,7 +9,7 @@
 
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Consecutive values that share one scale.
 constexpr int64_t kNf4Block = 64;
@@ -68,4 +68,4 @@ class Nf4Storage final : public LinearStorage {
   std::shared_ptr<const std::vector<Nf4Tensor>> parts_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/own_gradient.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void RMSNorm::visit_parameters(ParameterVisitor& visitor) {
   visitor.tensor(visitor.full_name("weight"), weight_, {hidden_size_});
@@ -51,4 +51,4 @@ at::Tensor LayerNorm::forward(const at::Tensor& x, at::ScalarType out_dtype) con
   return at::layer_norm(x, {hidden_size_}, weight_, bias_, eps_).to(out_dtype);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

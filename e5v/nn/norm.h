@@ -4,7 +4,7 @@
 
 #include "e5v/nn/parameter_visitor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// y = x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32
 /// (Zhang & Sennrich 2019; `LlamaRMSNorm` of transformers).
@@ -41,4 +41,4 @@ class LayerNorm {
   at::Tensor weight_, bias_;  // [D] fp32
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

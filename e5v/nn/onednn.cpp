@@ -7,7 +7,7 @@
 #include <mutex>
 #include <unordered_map>
 
-namespace e5v::onednn {
+namespace e5v::detail::onednn {
 namespace {
 
 using dnnl::memory;
@@ -111,4 +111,4 @@ void Matmul::execute(const void* weights, const void* x, const float* bias, void
   stream.wait();
 }
 
-}  // namespace e5v::onednn
+}  // namespace e5v::detail::onednn

@@ -7,7 +7,7 @@
 #include <dnnl.hpp>
 #include <memory>
 
-namespace e5v::onednn {
+namespace e5v::detail::onednn {
 
 const dnnl::engine& engine();
 
@@ -45,4 +45,4 @@ class Matmul {
   dnnl::memory::desc x_, weights_, bias_, y_, scratchpad_;
 };
 
-}  // namespace e5v::onednn
+}  // namespace e5v::detail::onednn

@@ -9,7 +9,7 @@
 #include "e5v/base/error.h"
 #include "e5v/nn/compat.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using torch::autograd::variable_list;
@@ -48,4 +48,4 @@ at::Tensor with_own_gradient(
   return y;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

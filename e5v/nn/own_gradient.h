@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `y`, which was computed from `inputs` without recording, with a backward of its own.
 ///   backward(dy)  the gradient of each input, in their order; undefined where it has none.
@@ -14,4 +14,4 @@ namespace e5v {
 at::Tensor with_own_gradient(at::Tensor y, const std::vector<at::Tensor>& inputs,
                              std::function<std::vector<at::Tensor>(const at::Tensor& dy)> backward);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/nn/compat.h"
 #include "e5v/nn/own_gradient.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool is_fp32_or_bf16(at::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kBFloat16; }
@@ -259,4 +259,4 @@ at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, cons
   return out.reshape({q.size(0), q.size(1) * q.size(2)}).to(options.out_dtype);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

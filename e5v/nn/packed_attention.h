@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Attention over sequences that lie end to end, without padding: sequence b owns rows
 /// [cu_seqlens_q[b], cu_seqlens_q[b + 1]) of q and [cu_seqlens_k[b], cu_seqlens_k[b + 1]) of k, v,
@@ -43,4 +43,4 @@ at::Tensor packed_attention_plain(const at::Tensor& q, const at::Tensor& k, cons
                                   const at::Tensor& cu_seqlens_q, const at::Tensor& cu_seqlens_k,
                                   const PackedAttentionOptions& options = {});
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -18,7 +18,7 @@
 #include "e5v/kernels/elementwise.h"
 #include "e5v/kernels/quantize.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using dnnl::memory;
@@ -324,4 +324,4 @@ void PanelProduct::multiply_panel(int64_t panel, const void* address, const void
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

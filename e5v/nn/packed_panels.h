@@ -8,7 +8,7 @@
 
 #include "e5v/nn/onednn.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A product with a weight in panels of output features, each in oneDNN's best order and small
 /// enough to stay in a core's second-level cache while all rows of x pass by it. One product over
@@ -107,4 +107,4 @@ class PackedPanels {
   at::Tensor data_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/nn/packed_panels.h"
 #include "e5v/nn/quantized_weight.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using DataType = PackedPanels::DataType;
@@ -275,4 +275,4 @@ size_t PackedWeight::num_bytes() const {
   return scales + (impl_->panels ? impl_->panels->num_bytes() : impl_->rows.nbytes());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 struct Int8Tensor;
 
@@ -72,4 +72,4 @@ class PackedWeight {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

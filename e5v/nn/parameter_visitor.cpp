@@ -2,7 +2,7 @@
 
 #include "e5v/nn/fused_linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void ParameterVisitor::fused(FusedLinear& linears) {
   for (size_t i = 0; i < linears.num_parts(); ++i) {
@@ -10,4 +10,4 @@ void ParameterVisitor::fused(FusedLinear& linears) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

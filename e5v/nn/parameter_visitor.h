@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 class FusedLinear;
 class Linear;
@@ -58,4 +58,4 @@ class ParameterVisitor {
   std::string prefix_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

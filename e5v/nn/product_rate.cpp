@@ -8,7 +8,7 @@
 #include "e5v/nn/packed_panels.h"
 #include "e5v/nn/packed_weight.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kRows = 1024, kFeatures = 2048;
@@ -61,4 +61,4 @@ double measure_product_rate(at::ScalarType dtype) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

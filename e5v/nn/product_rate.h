@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Billions of multiplications and additions a second that this machine reaches in matrix products
 /// ([2048, 2048] weights, enough rows to be limited by arithmetic), of operands of `dtype` (kFloat,
@@ -12,4 +12,4 @@ namespace e5v {
 /// such product.
 double measure_product_rate(at::ScalarType dtype);
 
-}  // namespace e5v
+}  // namespace e5v::detail

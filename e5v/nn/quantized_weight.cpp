@@ -15,7 +15,7 @@
 #include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/packed_panels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Rows of a weight that are widened at once.
@@ -244,4 +244,4 @@ int64_t Int4Storage::num_bytes() const {
                               weight_.scales.nbytes() + weight_.channels.nbytes());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

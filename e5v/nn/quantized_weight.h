@@ -6,7 +6,7 @@
 
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// x [T, in] rotated and rounded to 8 bits (kernels/quantize.h): x · channels ≈ (values · scales)
 /// R.
@@ -65,4 +65,4 @@ class Int4Storage final : public LinearStorage {
   Int4Tensor weight_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

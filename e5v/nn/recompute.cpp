@@ -7,7 +7,7 @@
 
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using torch::autograd::SavedVariable;
@@ -51,4 +51,4 @@ at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> f, const at::T
   return y;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// f(x), of which only x is kept: computed without recording gradients, and a second time,
 /// recorded, once its gradient is asked for (Chen et al. 2016; "gradient checkpointing").
@@ -15,4 +15,4 @@ namespace e5v {
 /// f(x).
 at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> f, const at::Tensor& x);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/nn/kernel_tensors.h"
 #include "e5v/nn/own_gradient.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Frequencies whose wavelength exceeds the original context are divided by `factor`, those well
@@ -124,4 +124,4 @@ at::Tensor apply_rotary(const at::Tensor& x, const RotaryEmbedding::Tables& tabl
   return at::GradMode::is_enabled() ? rotated : x.copy_(rotated);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// `rope_scaling` of a config.json; the two kinds that models of this family use.
 struct RopeScaling {
@@ -61,4 +61,4 @@ class RotaryEmbedding {
 /// token. Returns the same shape and dtype; overwrites `x` where no gradient is recorded.
 at::Tensor apply_rotary(const at::Tensor& x, const RotaryEmbedding::Tables& tables);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/convert.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::optional<at::ScalarType> native_dtype(DType dtype) {
@@ -70,4 +70,4 @@ DType stored_dtype(at::ScalarType dtype) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include "e5v/base/error.h"
 #include "e5v/nn/packed_panels.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void multiply(const at::Tensor& x, const ReadWeightBlock& weight, bool is_gradient,
@@ -62,4 +62,4 @@ at::Tensor streamed_gradient(const at::Tensor& dy, int64_t in_features,
   return dx;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

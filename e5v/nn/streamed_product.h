@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Part of a weight in bf16: rows of adjacent values, `row_stride` values from one to the next.
 struct WeightBlock {
@@ -38,4 +38,4 @@ void add_streamed_product(const at::Tensor& x, const ReadWeightBlock& weight, co
 at::Tensor streamed_gradient(const at::Tensor& dy, int64_t in_features,
                              const ReadWeightBlock& weight, at::ScalarType out_dtype);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/nn/stored_tensor.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void write_tensor_file(const std::filesystem::path& path,
                        const std::map<std::string, at::Tensor>& tensors,
@@ -32,4 +32,4 @@ std::map<std::string, at::Tensor> read_tensor_file(const std::filesystem::path& 
   return tensors;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

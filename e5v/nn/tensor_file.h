@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Writes tensors (fp32, bf16, fp16, int64, uint8) as one safetensors file. Throws FileError.
 void write_tensor_file(const std::filesystem::path& path,
@@ -17,4 +17,4 @@ void write_tensor_file(const std::filesystem::path& path,
 /// FormatError.
 std::map<std::string, at::Tensor> read_tensor_file(const std::filesystem::path& path);
 
-}  // namespace e5v
+}  // namespace e5v::detail

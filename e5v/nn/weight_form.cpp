@@ -2,7 +2,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A weight packed as it is, in a floating type.
@@ -73,4 +73,4 @@ at::Tensor shared_tensor(const std::vector<RoundedPart>& parts, size_t index) {
   return parts[0].at(index).contiguous();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

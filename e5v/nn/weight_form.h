@@ -9,7 +9,7 @@
 
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One of the tensors that a rounded weight consists of. In a checkpoint its name is that of the
 /// weight and `suffix`.
@@ -90,4 +90,4 @@ std::vector<RoundedPart> cut_into_parts(const std::vector<at::Tensor>& parts,
 /// Tensor `index`, which all parts share. Throws InputError where they do not.
 at::Tensor shared_tensor(const std::vector<RoundedPart>& parts, size_t index);
 
-}  // namespace e5v
+}  // namespace e5v::detail

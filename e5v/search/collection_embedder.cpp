@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/embed/embedding_spec.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::string absolute_or_empty(const std::filesystem::path& path) {
@@ -89,4 +89,4 @@ EmbedPictures picture_embedder(std::function<const Embedder&()> embedder) {
   };
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

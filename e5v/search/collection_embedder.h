@@ -7,7 +7,7 @@
 #include "e5v/index/collection.h"
 #include "e5v/index/update.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Settings of a new collection whose pictures are embedded with `options`: the vectors' length,
 /// its EmbeddingSpec, and how to load the model again. The model is not loaded.
@@ -31,4 +31,4 @@ void require_comparable(const EmbedderOptions& options, const CollectionSettings
 /// Embeds pictures for update_collection. `embedder` is asked for when the first picture comes.
 EmbedPictures picture_embedder(std::function<const Embedder&()> embedder);
 
-}  // namespace e5v
+}  // namespace e5v::detail

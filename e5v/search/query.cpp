@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void search_by_item(QueryItem& query, int64_t id, Collection& collection) {
   if (query.image) throw InputError("'image' and 'item' are given, expected one of them");
@@ -65,4 +65,4 @@ std::vector<float> combine_query(const QueryItem& query, std::vector<std::vector
   return combined;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/embed/prepare.h"
 #include "e5v/index/collection.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What is searched for: a text, a picture, a picture changed by the text, or a known vector; and
 /// texts that it should be more or less like.
@@ -38,4 +38,4 @@ std::vector<Item> query_items(const QueryItem& query, const PrepareOptions& opti
 /// Throws InputError if they cancel out.
 std::vector<float> combine_query(const QueryItem& query, std::vector<std::vector<float>> vectors);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/embed/encoding.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool has_text(const WireItem& item) { return item.text || !item.token_ids.empty(); }
@@ -98,4 +98,4 @@ std::vector<Route> embedding_routes(const EmbeddingShape& shape) {
   return routes;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// How long a client that has gone may go unnoticed.
@@ -192,4 +192,4 @@ void Batcher::run() {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -14,7 +14,7 @@
 
 #include "e5v/embed/embedder.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The queue is full: the same request may succeed a little later.
 class OverloadedError : public Error {
@@ -97,4 +97,4 @@ class Batcher {
   std::thread thread_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/base64.h"
 #include "e5v/embed/encoding.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Json encoded_vector(std::span<const float> vector, WireEncoding encoding) {
   if (encoding == WireEncoding::kFloat) return std::vector<float>(vector.begin(), vector.end());
@@ -37,4 +37,4 @@ Json openai_answer(const EmbeddingRequest& request, const EmbeddingResult& resul
           {"usage", {{"prompt_tokens", result.num_tokens}, {"total_tokens", result.num_tokens}}}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/json.h"
 #include "e5v/server/wire_types.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One vector as JSON: numbers, or base64 of float32, little-endian. int8 and binary as
 /// append_encoded makes them (e5v/embed/encoding.h); uint8 is int8 plus 128, ubinary and binary are
@@ -16,4 +16,4 @@ Json encoded_vector(std::span<const float> vector, WireEncoding encoding);
 /// as OpenAI's clients and most others expect it, in the request's first encoding.
 Json openai_answer(const EmbeddingRequest& request, const EmbeddingResult& result);
 
-}  // namespace e5v
+}  // namespace e5v::detail

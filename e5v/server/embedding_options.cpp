@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, WireEncoding>, 6> kEncodings = {{
@@ -145,4 +145,4 @@ std::string_view encoding_name(WireEncoding encoding) {
   throw_broken_invariant("encoding is an enumerator", __FILE__, __LINE__);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/server/request_reader.h"
 #include "e5v/server/wire_types.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Reads what may be said about vectors beside what is to be embedded, under the name of any of the
 /// services whose shapes are taken: prompt, dimensions, encoding, truncation. Fields of theirs that
@@ -19,4 +19,4 @@ const Json& common_option_schemas();
 
 std::string_view encoding_name(WireEncoding encoding);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 const EmbeddingShape& embedding_shape(std::string_view path) {
   const auto shapes = embedding_shapes();
@@ -15,4 +15,4 @@ const EmbeddingShape& embedding_shape(std::string_view path) {
   return *found;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/server/openapi.h"
 #include "e5v/server/wire_types.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How one service's clients ask for embeddings and are answered: a file of requests/, a name in
 /// the list of CMakeLists.txt.
@@ -26,4 +26,4 @@ std::span<const EmbeddingShape> embedding_shapes();
 /// The one at `path`; there must be one.
 const EmbeddingShape& embedding_shape(std::string_view path);
 
-}  // namespace e5v
+}  // namespace e5v::detail

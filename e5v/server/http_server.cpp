@@ -14,7 +14,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -350,4 +350,4 @@ void HttpServer::stop() {
   impl_->server.stop();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One HTTP request as handlers see it.
 struct HttpCall {
@@ -72,4 +72,4 @@ class HttpServer {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::array<double, 12> kSeconds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
@@ -66,4 +66,4 @@ std::string Metrics::text(int64_t num_waiting) const {
   return text;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a server counts, in the text format of Prometheus. Thread-safe.
 class Metrics {
@@ -34,4 +34,4 @@ class Metrics {
   double model_seconds_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/server/embedding_options.h"
 #include "e5v/server/route.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// What stands for $IMAGE in examples: a PNG of 4 x 4 pixels.
@@ -230,4 +230,4 @@ Json openapi_document(std::span<const Route> routes) {
           {"security", {{{"key", Json::array()}}, Json::object()}}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

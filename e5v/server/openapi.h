@@ -5,7 +5,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct Route;
 
@@ -33,4 +33,4 @@ Json request_schema(const Route& route);
 /// `routes` in the form of OpenAPI 3.1.
 Json openapi_document(std::span<const Route> routes);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <span>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A file of the page, built into the program from e5v/server/page/.
 struct PageAsset {
@@ -14,4 +14,4 @@ struct PageAsset {
 
 std::span<const PageAsset> page_assets();
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct Range4 {
@@ -185,4 +185,4 @@ std::vector<std::byte> fetch_image(const std::string& url, const RemoteImageOpti
                                options.max_redirects));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

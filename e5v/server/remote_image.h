@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 struct RemoteImageOptions {
   /// Hosts that pictures may be fetched from: a name, or "*.name" for all below it. Empty: none.
@@ -29,4 +29,4 @@ bool is_allowed_host(const std::string& host, const std::vector<std::string>& ho
 /// link, or another range that is not routed (RFC 6890), also where it is mapped into IPv6.
 bool is_public_address(const std::string& address);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/base64.h"
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Where the shapes have what is to be embedded.
@@ -228,4 +228,4 @@ void check_item_count(size_t count, const std::string& field, const WireLimits& 
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

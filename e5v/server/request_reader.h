@@ -11,7 +11,7 @@
 #include "e5v/base/json.h"
 #include "e5v/server/wire_types.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Reads the fields of one object of a request. Whatever is wrong with one is the caller's:
 /// InputError that names it, says what it is, and what was expected. null is as good as absent.
@@ -62,4 +62,4 @@ WireImage parse_image(const std::string& value, const std::string& field, const 
 /// Throws InputError unless there is one, and no more than are taken.
 void check_item_count(size_t count, const std::string& field, const WireLimits& limits);
 
-}  // namespace e5v
+}  // namespace e5v::detail

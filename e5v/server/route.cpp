@@ -1,6 +1,6 @@
 #include "e5v/server/route.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 std::optional<std::string> match_path(const Route& route, std::string_view path) {
   const std::string_view pattern = route.path;
@@ -20,4 +20,4 @@ std::optional<std::string> match_path(const Route& route, std::string_view path)
   return std::string(path);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

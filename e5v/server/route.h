@@ -8,7 +8,7 @@
 #include "e5v/server/http_server.h"
 #include "e5v/server/openapi.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct EmbeddingShape;
 struct Route;
@@ -47,4 +47,4 @@ std::span<const Route> routes();
 /// nullopt unless `path` is one of `route`'s; else what stands for its parameter, or "".
 std::optional<std::string> match_path(const Route& route, std::string_view path);
 
-}  // namespace e5v
+}  // namespace e5v::detail

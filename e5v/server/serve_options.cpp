@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void ServeOptions::register_options(OptionRegistry& registry) {
   registry.add("host", host, "Address to listen at; 0.0.0.0 = all of this machine's");
@@ -45,4 +45,4 @@ HttpServerOptions ServeOptions::http() const {
           .max_connections = static_cast<size_t>(max_connections)};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/options.h"
 #include "e5v/server/http_server.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How `e5v serve` listens, and what it takes.
 struct ServeOptions {
@@ -33,4 +33,4 @@ struct ServeOptions {
   HttpServerOptions http() const;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

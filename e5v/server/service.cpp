@@ -10,7 +10,7 @@
 #include "e5v/server/page_assets.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// In the same time wherever the first difference is.
@@ -226,4 +226,4 @@ HttpAnswer Service::internal_error(const char* message) {
                       "internal");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

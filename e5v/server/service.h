@@ -15,7 +15,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serve_options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What is behind the addresses of `e5v serve`: a table of routes, and the page. Every error
 /// becomes an answer: what the client can mend (InputError) is said to it with 400; all else is
@@ -61,4 +61,4 @@ class Service {
   std::atomic<uint64_t> next_error_ = 1;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

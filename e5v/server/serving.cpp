@@ -6,7 +6,7 @@
 #include "e5v/base/digest.h"
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool is_finite(const std::vector<float>& vector) {
@@ -78,4 +78,4 @@ std::string sha256(std::string_view text) {
   return digest.finish();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "e5v/server/remote_image.h"
 #include "e5v/server/wire_types.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What answers are made of, once the model is loaded.
 struct Serving {
@@ -50,4 +50,4 @@ Json parse_body(const HttpCall& call);
 /// In hexadecimal digits.
 std::string sha256(std::string_view text);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// An item that is put together from texts, pictures and parts.
@@ -250,4 +250,4 @@ WireConversations parse_conversations(const Json& messages, const std::string& f
   return conversations;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

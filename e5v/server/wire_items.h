@@ -7,7 +7,7 @@
 #include "e5v/server/request_reader.h"
 #include "e5v/server/wire_types.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One thing to embed: a string, token ids, a part ({"type": …}), or an object with `text`,
 /// `image`, or parts in `content`. `field` names it in errors.
@@ -37,4 +37,4 @@ struct WireConversations {
 WireConversations parse_conversations(const Json& messages, const std::string& field,
                                       const WireLimits& limits);
 
-}  // namespace e5v
+}  // namespace e5v::detail

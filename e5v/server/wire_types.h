@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A picture in a request: its bytes, or a URL that somebody has to fetch.
 struct WireImage {
@@ -52,4 +52,4 @@ struct WireLimits {
   size_t max_image_bytes = 20 << 20;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

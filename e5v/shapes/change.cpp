@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Draws before a kind of change is given up for a scene.
@@ -173,4 +173,4 @@ std::optional<Edit> random_edit(const Scene& scene, EditKind kind, SceneSplit sp
   return std::nullopt;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/shapes/scene.h"
 #include "e5v/shapes/wording.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A scene of `split` that differs from `scene` in one step: an attribute, the background or the
 /// direction changed, or two objects' attributes or places exchanged. nullopt if no such
@@ -34,4 +34,4 @@ struct Edit {
 std::optional<Edit> random_edit(const Scene& scene, EditKind kind, SceneSplit split,
                                 SplitMix64& random);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/shapes/question.h"
 #include "e5v/shapes/wording.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int kTextQuestions = 6, kPictureQuestions = 4, kTextDescriptions = 3;
@@ -136,4 +136,4 @@ SceneConversation name_picture(const Scene& scene) {
   return {{"Summary above image in one word:", words_of(scene)}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

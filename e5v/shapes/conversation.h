@@ -6,7 +6,7 @@
 #include "e5v/base/random.h"
 #include "e5v/shapes/scene.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a model is asked about a scene, and the answer.
 struct SceneTurn {
@@ -32,4 +32,4 @@ SceneConversation question_picture(const Scene& scene, SplitMix64& random);
 /// Asks for the words of a picture of `scene`, by E5-V's prompt.
 SceneConversation name_picture(const Scene& scene);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Rgb = std::array<double, 3>;  // 0 to 1
@@ -152,4 +152,4 @@ Image draw_scene(const Scene& scene, int64_t side, SplitMix64& random) {
   return image;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

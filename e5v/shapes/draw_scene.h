@@ -3,10 +3,10 @@
 #include <cstdint>
 
 #include "e5v/base/random.h"
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 #include "e5v/shapes/scene.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Draws `scene` as a picture of side x side pixels (24 to 1024): on a grid of 3 x 3 fields, in
 /// a row or column of its own choice, anti-aliased; places, sizes and colours waver a little, and
@@ -16,4 +16,4 @@ namespace e5v {
 /// quotients and square roots, which IEEE 754 rounds in one way.
 Image draw_scene(const Scene& scene, int64_t side, SplitMix64& random);
 
-}  // namespace e5v
+}  // namespace e5v::detail

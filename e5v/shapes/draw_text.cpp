@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kGlyphWidth = 5, kGlyphHeight = 8;
@@ -115,4 +115,4 @@ Image draw_text(std::string_view text, int64_t side) {
   return image;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kGroupSize = 4;
@@ -174,4 +174,4 @@ CaptionTriplet random_triplet(SceneSplit split, SplitMix64& random) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/shapes/scene.h"
 #include "e5v/shapes/wording.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A scene and one caption of it.
 struct CaptionedScene {
@@ -52,4 +52,4 @@ struct CaptionTriplet {
 /// negative may, too), but never the fact in which the scenes differ.
 CaptionTriplet random_triplet(SceneSplit split, SplitMix64& random);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 
 #include "e5v/shapes/wording.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Asks questions of one scene; a kind that does not apply gives none.
@@ -175,4 +175,4 @@ Question random_question(const Scene& scene, SplitMix64& random) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/random.h"
 #include "e5v/shapes/scene.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What has to be known to answer a question.
 enum class QuestionKind {
@@ -33,4 +33,4 @@ struct Question {
 /// most often; half of the yes-or-no questions are true.
 Question random_question(const Scene& scene, SplitMix64& random);
 
-}  // namespace e5v
+}  // namespace e5v::detail

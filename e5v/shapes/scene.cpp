@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace e5v {
+namespace e5v::detail {
 
 bool is_valid(const Scene& scene) {
   const size_t count = scene.objects.size();
@@ -90,4 +90,4 @@ Scene random_scene(SplitMix64& random, SceneSplit split, int min_objects) {
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

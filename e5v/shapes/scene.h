@@ -6,7 +6,7 @@
 
 #include "e5v/base/random.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A world of small pictures in which everything is known: one to three shapes in a row or column
 /// on a plain background. What a picture shows, what a caption says and whether the two agree
@@ -61,4 +61,4 @@ SceneSplit split_of(const Scene& scene);
 Scene random_scene(SplitMix64& random, SceneSplit split, int min_objects = 1);
 SceneObject random_object(SplitMix64& random);
 
-}  // namespace e5v
+}  // namespace e5v::detail

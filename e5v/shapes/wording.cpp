@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Words = std::array<std::string_view, 2>;
@@ -230,4 +230,4 @@ std::string definite_name(const Scene& scene, size_t object, const Phrasing& phr
   return fmt::format("{} {}", color, shape);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/random.h"
 #include "e5v/shapes/scene.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The words for an attribute; sizes and shapes have two synonyms each.
 std::string_view size_word(int size, bool second = false);
@@ -61,4 +61,4 @@ std::string with_article(std::string_view noun);
 std::string definite_name(const Scene& scene, size_t object, const Phrasing& phrasing,
                           SplitMix64& random);
 
-}  // namespace e5v
+}  // namespace e5v::detail

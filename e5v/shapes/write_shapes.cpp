@@ -19,7 +19,7 @@
 #include "e5v/shapes/gallery.h"
 #include "e5v/shapes/question.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -346,4 +346,4 @@ void write_shapes(const fs::path& folder, const ShapesOptions& options,
   target.commit();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/shapes/scene.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct ShapesOptions {
   SceneSplit split = SceneSplit::kTest;
@@ -58,4 +58,4 @@ struct ShapesOptions {
 void write_shapes(const std::filesystem::path& folder, const ShapesOptions& options,
                   const ProgressCallback& progress = nullptr);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/utf8.h"
 #include "e5v/text/unicode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The start of the character that ends at `end` > 0.
@@ -119,4 +119,4 @@ std::vector<AddedTokenMatcher::Part> AddedTokenMatcher::split(const MarkedText& 
   return parts;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 
 #include "e5v/text/marked_text.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A token that is looked for in the text before the model sees it.
 struct AddedToken {
@@ -60,4 +60,4 @@ class AddedTokenMatcher {
   std::array<bool, 256> begins_token_{};  // by first byte: nearly all places are passed over
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

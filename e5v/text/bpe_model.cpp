@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kMetaspace = "\u2581";
@@ -226,4 +226,4 @@ void BpeModel::merge_many(Symbols& symbols, bool allow_control) const {
   std::erase(symbols, kNoId);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 
 #include "e5v/text/vocabulary.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a BpeModel treats words, as the `model` of a tokenizer.json has it.
 struct BpeOptions {
@@ -88,4 +88,4 @@ class BpeModel {
   bool cut_before_metaspace_ = false;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

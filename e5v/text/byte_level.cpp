@@ -5,7 +5,7 @@
 
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr char32_t kEnd = 0x144;  // U+0100 + the 68 bytes that are not printable
@@ -47,4 +47,4 @@ std::optional<std::string> from_byte_level(std::string_view text) {
   return bytes;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/base/error.h"
 #include "e5v/text/byte_level.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr const char *kStart = "<|startoftext|>", *kEnd = "<|endoftext|>", *kWordEnd = "</w>";
@@ -145,4 +145,4 @@ Json clip_word_tokenizer_config() {
           {"clean_up_tokenization_spaces", false}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

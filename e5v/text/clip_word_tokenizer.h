@@ -5,7 +5,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A tokenizer.json of CLIP's form for a small world: byte-pair merges, with `</w>` at words' ends,
 /// learned on `words` until each of them is one token, as Sennrich et al. 2016 learn them. Texts
@@ -21,4 +21,4 @@ constexpr size_t kMaxClipWords = 2000;
 /// The tokenizer_config.json beside it.
 Json clip_word_tokenizer_config();
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,6 +1,6 @@
 #include "e5v/text/config_node.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const Json kNull = nullptr;
@@ -89,4 +89,4 @@ void ConfigNode::fail_unsupported(std::string_view kind) const {
   fail(fmt::format("{} of type '{}' is not supported", kind, printable(string_or("type", ""))));
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A value inside a tokenizer.json that knows where it stands, so that every complaint names the
 /// file and the JSON path (`normalizer.normalizers[1].pattern`). Refers to the Json and the source
@@ -52,4 +52,4 @@ class ConfigNode {
   std::string path_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/text/byte_level.h"
 #include "e5v/text/pattern.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kReplacementCharacter = "\ufffd";
@@ -239,4 +239,4 @@ std::unique_ptr<const Decoder> make_decoder(const ConfigNode& config) {
   config.fail_unsupported("a decoder");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/text/config_node.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The `decoder` of a tokenizer.json: turns tokens back into text. Immutable and thread-safe.
 class Decoder {
@@ -20,4 +20,4 @@ class Decoder {
 /// `config` gives one that puts a space between tokens. Throws FormatError for any other type.
 std::unique_ptr<const Decoder> make_decoder(const ConfigNode& config);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include "e5v/base/file.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A field that is a text, or a list of named ones.
@@ -24,4 +24,4 @@ std::string folder_chat_template(const std::filesystem::path& model_dir) {
   return found.empty() ? template_in(model_dir / "tokenizer_config.json") : found;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The Jinja text by which a model folder's makers write conversations: chat_template.jinja, else
 /// `chat_template` of chat_template.json, else of tokenizer_config.json. Empty where no file has
@@ -11,4 +11,4 @@ namespace e5v {
 /// Throws FileError or FormatError if a file that is there cannot be read.
 std::string folder_chat_template(const std::filesystem::path& model_dir);
 
-}  // namespace e5v
+}  // namespace e5v::detail

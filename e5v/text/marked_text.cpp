@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace e5v {
+namespace e5v::detail {
 
 uint32_t MarkedText::common_mark(size_t begin, size_t end) const {
   if (marks.empty()) return mark;
@@ -42,4 +42,4 @@ void MarkedTextWriter::replace(size_t begin, size_t end, std::string_view replac
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

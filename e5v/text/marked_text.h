@@ -7,7 +7,7 @@
 
 #include "e5v/text/regex.h"  // TextRange
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Text on its way to tokens that remembers, byte by byte, whether control tokens may match there.
 /// A mark is 0 where they may not, and otherwise the number of the span, so that a match cannot
@@ -47,4 +47,4 @@ class MarkedTextWriter {
   MarkedText result_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/text/pattern.h"
 #include "e5v/text/unicode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kMaxRunBytes = 4096;
@@ -223,4 +223,4 @@ std::unique_ptr<const Normalizer> make_normalizer(const ConfigNode& config) {
   config.fail_unsupported("a normalizer");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

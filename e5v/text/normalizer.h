@@ -5,7 +5,7 @@
 #include "e5v/text/config_node.h"
 #include "e5v/text/marked_text.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The `normalizer` of a tokenizer.json: rewrites text before it is cut into words.
 /// Immutable and thread-safe.
@@ -20,4 +20,4 @@ class Normalizer {
 /// null `config` gives a normalizer that changes nothing. Throws FormatError for any other type.
 std::unique_ptr<const Normalizer> make_normalizer(const ConfigNode& config);
 
-}  // namespace e5v
+}  // namespace e5v::detail

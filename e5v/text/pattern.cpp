@@ -1,6 +1,6 @@
 #include "e5v/text/pattern.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Pattern Pattern::from_config(const ConfigNode& config) {
   if (config.has("String")) return Pattern(config.string("String"));
@@ -23,4 +23,4 @@ void Pattern::find_all(std::string_view text, std::vector<TextRange>& matches) c
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

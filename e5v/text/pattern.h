@@ -8,7 +8,7 @@
 #include "e5v/text/config_node.h"
 #include "e5v/text/regex.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What Split, Replace and their like look for: `{"String": …}` or `{"Regex": …}`.
 /// Immutable and thread-safe.
@@ -26,4 +26,4 @@ class Pattern {
   std::variant<std::string, Regex> pattern_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

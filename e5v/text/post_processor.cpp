@@ -2,7 +2,7 @@
 
 #include "e5v/text/vocabulary.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 SpecialTokensAround read_template(const ConfigNode& config) {
@@ -54,4 +54,4 @@ SpecialTokensAround read_post_processor(const ConfigNode& config) {
   config.fail_unsupported("a post-processor");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/text/config_node.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What the `post_processor` of a tokenizer.json puts around the ids of a single text.
 struct SpecialTokensAround {
@@ -17,4 +17,4 @@ struct SpecialTokensAround {
 /// Sequence; null adds nothing. Throws FormatError for any other type.
 SpecialTokensAround read_post_processor(const ConfigNode& config);
 
-}  // namespace e5v
+}  // namespace e5v::detail

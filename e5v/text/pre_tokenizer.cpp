@@ -7,7 +7,7 @@
 #include "e5v/text/pattern.h"
 #include "e5v/text/unicode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kGpt2Pattern =
@@ -295,4 +295,4 @@ PreTokenizerAndLevel make_pre_tokenizer(const ConfigNode& config) {
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/text/config_node.h"
 #include "e5v/text/regex.h"  // TextRange
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A stretch of normalized text and the words found in it so far.
 struct PreTokenizedText {
@@ -38,4 +38,4 @@ struct PreTokenizerAndLevel {
 /// be the last step. Throws FormatError for any other type.
 PreTokenizerAndLevel make_pre_tokenizer(const ConfigNode& config);
 
-}  // namespace e5v
+}  // namespace e5v::detail

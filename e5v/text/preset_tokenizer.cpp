@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/text/byte_level.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Llama-3's: contractions, words with one character before them, up to three digits, punctuation,
@@ -210,4 +210,4 @@ Json preset_tokenizer_config() {
           {"processor_class", "LlavaNextProcessor"}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

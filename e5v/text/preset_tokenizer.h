@@ -4,7 +4,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Smallest and largest number of text tokens that a preset tokenizer can have.
 constexpr int64_t kMinPresetTextTokens = 256;

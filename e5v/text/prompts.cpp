@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Where the prompt stands in a chat template.
@@ -241,4 +241,4 @@ std::vector<TextSpan> text_spans(const std::vector<PromptSpan>& spans) {
   return views;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 
 #include "e5v/text/tokenizer.h"  // TextSpan
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a template holds in place of a picture, and of the item's text.
 inline constexpr std::string_view kImagePlaceholder = "<image>";
@@ -86,4 +86,4 @@ std::vector<PromptSpan> render_prompt(std::string_view prompt_template,
 /// Views of `spans`, for Tokenizer::encode.
 std::vector<TextSpan> text_spans(const std::vector<PromptSpan>& spans);
 
-}  // namespace e5v
+}  // namespace e5v::detail

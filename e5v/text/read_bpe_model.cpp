@@ -6,7 +6,7 @@
 #include "e5v/text/byte_level.h"
 #include "e5v/text/config_node.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Two bytes that no UTF-8 contains, in front of a token that has no byte-level reading.
@@ -148,4 +148,4 @@ std::string token_spelling(std::string_view key, bool byte_level) {
   return to_byte_level(key);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

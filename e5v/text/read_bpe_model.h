@@ -6,7 +6,7 @@
 #include "e5v/text/bpe_model.h"
 #include "e5v/text/tokenizer_json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The `model` of a tokenizer.json, which must be of type BPE. With `byte_level` its vocabulary is
 /// taken for the byte-level spelling and kept as raw bytes; see vocabulary_key.
@@ -21,4 +21,4 @@ std::string vocabulary_key(std::string_view spelled, bool byte_level);
 /// The reverse of vocabulary_key.
 std::string token_spelling(std::string_view key, bool byte_level);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kJitStackStart = 32 * 1024;
@@ -157,4 +157,4 @@ void Regex::find_all(std::string_view text, std::vector<TextRange>& matches) con
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

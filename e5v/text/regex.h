@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Bytes [begin, end) of a text.
 struct TextRange {
@@ -38,4 +38,4 @@ class Regex {
   std::unique_ptr<Code> code_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

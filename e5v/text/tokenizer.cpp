@@ -15,7 +15,7 @@
 #include "e5v/text/read_bpe_model.h"
 #include "e5v/text/tokenizer_json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kMaxTextBytes = size_t{1} << 30;
@@ -320,4 +320,4 @@ int64_t Tokenizer::vocab_size() const {
 
 const SpecialTokenIds& Tokenizer::special_token_ids() const { return impl_->special_ids; }
 
-}  // namespace e5v
+}  // namespace e5v::detail

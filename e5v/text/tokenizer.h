@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 struct EncodeOptions {
   /// Put the tokens that the model expects around a text (its BOS, usually).
@@ -82,4 +82,4 @@ class Tokenizer {
   std::shared_ptr<const Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

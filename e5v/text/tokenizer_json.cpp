@@ -2,7 +2,7 @@
 
 #include "e5v/text/vocabulary.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr size_t kMaxDepth = 200;
@@ -201,4 +201,4 @@ TokenizerJson parse_tokenizer_json(std::string_view content, std::string_view so
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A tokenizer.json taken apart in one pass. The two tables that make up nearly all of it are kept
 /// flat; a DOM of them would cost several times the file's size.
@@ -44,4 +44,4 @@ struct TokenizerJson {
 /// "left right" nor ["left", "right"]. `source` names the file in errors.
 TokenizerJson parse_tokenizer_json(std::string_view content, std::string_view source);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool in_categories(char32_t c, uint32_t mask) {
@@ -43,4 +43,4 @@ std::string to_nfc(std::string_view text) {
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

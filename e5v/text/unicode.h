@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace e5v {
+namespace e5v::detail {
 
 // Unicode classes as the tokenizers' pattern languages define them. Tables are ICU's: characters
 // that a newer Unicode assigned may be classed otherwise by another library.
@@ -23,4 +23,4 @@ bool is_mark(char32_t c);
 /// look the same are then mostly the same bytes. Invalid UTF-8 becomes U+FFFD.
 std::string to_nfc(std::string_view text);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 uint32_t hash_of(std::string_view token) {
@@ -66,4 +66,4 @@ void Vocabulary::prefetch(std::string_view token) const {
   __builtin_prefetch(&slots_[hash_of(token) & (slots_.size() - 1)]);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

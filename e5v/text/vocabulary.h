@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Tokens and their ids, both ways. Ids need not be contiguous. Thread-safe once filled.
 class Vocabulary {
@@ -57,4 +57,4 @@ class Vocabulary {
   size_t num_tokens_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/text/byte_level.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Words and single marks, each with the blank before it; other space one by one.
@@ -116,4 +116,4 @@ std::vector<std::string> distinct_words(std::string_view text) {
   return {words.begin(), words.end()};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The control tokens of a word tokenizer, which have the first ids.
 inline constexpr const char* kWordTokenizerControls[] = {"<pad>",    "<s>",           "<|end|>",
@@ -29,4 +29,4 @@ Json word_tokenizer_config();
 /// The words (of ASCII letters) in `text`, sorted.
 std::vector<std::string> distinct_words(std::string_view text);
 
-}  // namespace e5v
+}  // namespace e5v::detail

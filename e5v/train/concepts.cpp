@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/text_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr const char* kEverydayThings[] = {
@@ -89,4 +89,4 @@ std::string fill_phrase(std::string_view phrase, std::string_view name) {
   return text.replace(place, 1, name);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A thing that pictures may show, and phrases in which a `$` stands for it.
 struct Concept {
@@ -27,4 +27,4 @@ const std::vector<std::string>& general_phrases();
 /// `phrase` with `name` for its first `$`.
 std::string fill_phrase(std::string_view phrase, std::string_view name);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 at::Tensor loss_of_length(const at::Tensor& anchors, const at::Tensor& positives,

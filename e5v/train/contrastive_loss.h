@@ -8,7 +8,7 @@
 
 #include "e5v/base/options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The InfoNCE loss of SimCSE and E5-V. The defaults are the published code's.
 struct ContrastiveOptions {

@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kImage = "<image>";
@@ -115,4 +115,4 @@ Conversation ConversationFile::row(uint64_t index) const {
   return parse_row({text + row.offset, row.size}, path().parent_path());
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

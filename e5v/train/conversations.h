@@ -9,7 +9,7 @@
 #include "e5v/base/file.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What is said to a model and what it should answer.
 struct ConversationTurn {
@@ -63,4 +63,4 @@ class ConversationFile {
   bool has_images_ = false;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

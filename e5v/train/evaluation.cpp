@@ -1,6 +1,6 @@
 #include "e5v/train/evaluation.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 double recall_at_1(const at::Tensor& scores) {
   const at::Tensor own = at::arange(scores.size(0), at::kLong);
@@ -29,4 +29,4 @@ EmbeddingMetrics evaluate_embeddings(const at::Tensor& anchors, const at::Tensor
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/train/contrastive_loss.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Share of the rows of `scores` [B, B] whose highest score is on the diagonal.
 double recall_at_1(const at::Tensor& scores);
@@ -28,4 +28,4 @@ EmbeddingMetrics evaluate_embeddings(const at::Tensor& anchors, const at::Tensor
                                      const at::Tensor& negatives, const at::Tensor& negative_rows,
                                      const ContrastiveOptions& options);
 
-}  // namespace e5v
+}  // namespace e5v::detail

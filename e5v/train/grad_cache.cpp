@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 BatchResult accumulate_gradients(int64_t num_micro_batches,
                                  const std::function<at::Tensor(int64_t)>& encode,
@@ -45,4 +45,4 @@ BatchResult accumulate_gradients(int64_t num_micro_batches,
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

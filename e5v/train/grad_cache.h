@@ -7,7 +7,7 @@
 
 #include "e5v/train/process_group.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What one step of a contrastive loss gave.
 struct BatchResult {
@@ -30,4 +30,4 @@ BatchResult accumulate_gradients(int64_t num_micro_batches,
                                  const std::function<at::Tensor(const at::Tensor&)>& loss,
                                  ProcessGroup& group);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr double kWidth = 720, kHeight = 400;
@@ -106,4 +106,4 @@ std::string loss_curve_svg(const std::vector<Json>& metrics) {
   return svg + "</svg>\n";
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

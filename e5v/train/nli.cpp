@@ -9,7 +9,7 @@
 #include "e5v/base/text_file.h"
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::string stripped(std::string_view text) {
@@ -213,4 +213,4 @@ std::vector<Triplet> NliTriplets::triplets(bool one_per_premise) const {
   return triplets;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

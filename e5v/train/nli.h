@@ -10,7 +10,7 @@
 
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One labelled pair of a natural language inference corpus.
 struct NliPair {
@@ -48,4 +48,4 @@ class NliTriplets {
   std::unordered_map<std::string, size_t> index_of_;  // premise -> position in premises_
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace e5v {
+namespace e5v::detail {
 
 const ObjectiveType* find_objective_type(std::string_view name) {
   const std::span<const ObjectiveType> types = objective_types();
@@ -11,4 +11,4 @@ const ObjectiveType* find_objective_type(std::string_view name) {
   return found == types.end() ? nullptr : &*found;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

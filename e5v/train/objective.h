@@ -16,7 +16,7 @@
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_cost.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What one step's rows gave.
 struct ObjectiveResult {
@@ -86,4 +86,4 @@ std::span<const ObjectiveType> objective_types();
 /// The objective of that name, or nullptr.
 const ObjectiveType* find_objective_type(std::string_view name);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 void OptimizerOptions::register_options(OptionRegistry& registry) {
   registry.add("learning-rate", learning_rate, "The highest learning rate");
@@ -130,4 +130,4 @@ void AdamW::restore(const std::map<std::string, at::Tensor>& state, int64_t num_
   num_steps_ = num_steps;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 
 #include "e5v/base/options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How the learning rate goes after the warm-up.
 enum class Schedule { kLinear, kCosine, kConstant };
@@ -73,4 +73,4 @@ class AdamW {
   int64_t num_steps_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

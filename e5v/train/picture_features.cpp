@@ -19,7 +19,7 @@
 #include "e5v/embed/item_source.h"
 #include "e5v/image/decode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -165,4 +165,4 @@ PictureFeatures compute_picture_features(const fs::path& pictures, const Clip& c
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/model/clip.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Pictures of a folder (sub-folders included, by path) or of a file of JSON objects with "image",
 /// and their features in a frozen CLIP.
@@ -41,4 +41,4 @@ PictureFeatures compute_picture_features(const std::filesystem::path& pictures, 
                                          const ImageProcessor& processor,
                                          const PictureFeaturesOptions& options);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -12,7 +12,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Newer libtorches meet over libuv unless told not to, even where (Debian's) they are built
@@ -173,4 +173,4 @@ void ProcessGroup::barrier() {
   checked("waiting for the other ranks", [&] { backend_->gloo->barrier()->wait(); });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

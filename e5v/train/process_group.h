@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Which of how many processes this is, and where they meet.
 struct RankAddress {
@@ -57,4 +57,4 @@ class ProcessGroup {
   std::unique_ptr<Backend> backend_;  // null with one rank
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

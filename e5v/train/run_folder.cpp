@@ -12,7 +12,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -128,4 +128,4 @@ bool RunFolder::has_run() const {
   return fs::exists(path_ / "recipe.json") || !checkpoints().empty();
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

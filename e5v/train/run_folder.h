@@ -8,7 +8,7 @@
 
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The folder that a training run writes:
 ///   recipe.json                 every option, seed and revision of the run
@@ -51,4 +51,4 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The files of a training run.
 struct TrainFiles {
@@ -18,4 +18,4 @@ struct TrainFiles {
   bool resume = false;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

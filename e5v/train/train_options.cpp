@@ -12,7 +12,7 @@
 #include "e5v/train/built_in_recipes.h"
 #include "e5v/train/objective.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Writes each option's value into a JSON object.
@@ -203,4 +203,4 @@ std::vector<std::string> recipe_names() {
 
 std::string program_revision() { return E5V_REVISION; }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/train/process_group.h"
 #include "e5v/train/train_files.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 class Objective;
 struct ObjectiveCallbacks;
@@ -86,4 +86,4 @@ std::vector<std::string> recipe_names();
 /// The revision of the source that this program was built from, or "unknown".
 std::string program_revision();
 
-}  // namespace e5v
+}  // namespace e5v::detail

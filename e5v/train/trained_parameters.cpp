@@ -11,7 +11,7 @@
 #include "e5v/convert/rewrite_checkpoint.h"
 #include "e5v/nn/tensor_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class MasterStorage final : public LinearStorage {
@@ -112,4 +112,4 @@ void write_trained_checkpoint(const std::filesystem::path& model_dir, const Weig
                      });
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -15,7 +15,7 @@
 #include "e5v/nn/parameter_visitor.h"
 #include "e5v/train/optimizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Whether the tensor of that canonical name is trained.
 using IsTrained = std::function<bool(const std::string& name)>;
@@ -69,4 +69,4 @@ void write_trained_checkpoint(const std::filesystem::path& model_dir, const Weig
                               const std::filesystem::path& target,
                               const std::vector<Parameter>& parameters);
 
-}  // namespace e5v
+}  // namespace e5v::detail

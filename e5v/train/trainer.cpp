@@ -17,7 +17,7 @@
 #include "e5v/train/optimizer.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Options that may differ between a run and its continuation: they do not change its numbers.
@@ -299,4 +299,4 @@ TrainSummary Trainer::run() {
   return summary;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

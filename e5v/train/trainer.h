@@ -13,7 +13,7 @@
 #include "e5v/train/train_options.h"
 #include "e5v/train/training_cost.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One optimizer step.
 struct StepMetrics {
@@ -73,4 +73,4 @@ class Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

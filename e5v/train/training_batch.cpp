@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/random.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kPadToMultipleOf = 8;
@@ -123,4 +123,4 @@ TokenKeys token_keys(const TrainingRows& rows, uint64_t seed, int64_t step) {
   return {at::tensor(tokens, at::kLong), at::tensor(last, at::kLong)};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

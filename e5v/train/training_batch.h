@@ -7,7 +7,7 @@
 #include "e5v/train/training_prompt.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Rows of a micro-batch as the model takes them: anchors, then positives, then hard negatives,
 /// each in the order of the rows.
@@ -48,4 +48,4 @@ struct TokenKeys {
 };
 TokenKeys token_keys(const TrainingRows& rows, uint64_t seed, int64_t step);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 double text_weights(const TextConfig& c) {
@@ -66,4 +66,4 @@ std::optional<TrainingCost> cost_with_pictures(const ItemPreparer& preparer,
   return cost;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/embed/prepare.h"
 #include "e5v/model/clip_config.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What a number of training pairs takes.
 struct TrainingCost {
@@ -35,4 +35,4 @@ std::optional<TrainingCost> cost_with_pictures(const ItemPreparer& preparer,
                                                const TrainingCost& text, int64_t num_pairs,
                                                double texts_per_pair, const TrainingPasses& passes);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/nn/stored_tensor.h"
 #include "e5v/train/trained_parameters.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// What `trainable` calls a part.
@@ -180,4 +180,4 @@ void TrainingModel::write_result(const std::filesystem::path& folder) const {
                            parameters_);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "e5v/train/optimizer.h"
 #include "e5v/train/training_batch.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How a multimodal language model is held, and what of it moves.
 struct TrainingModelOptions {
@@ -85,4 +85,4 @@ class TrainingModel {
   std::vector<Parameter> parameters_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
@@ -105,4 +105,4 @@ PreparedItem TrainingPrompt::prepare(const TripletItem& item) const {
   return preparer_.prepare(whole, {});
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/embed/prepare.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// On which bytes a text is trained.
 enum class PromptMode {
@@ -65,4 +65,4 @@ class TrainingPrompt {
 /// none inside English contractions.
 std::string clean_up_tokenization(std::string text);
 
-}  // namespace e5v
+}  // namespace e5v::detail

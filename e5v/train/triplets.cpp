@@ -9,7 +9,7 @@
 #include "e5v/base/random.h"
 #include "e5v/base/utf8.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A lost quote makes each following line fail after a long search: no more than these.
@@ -221,4 +221,4 @@ std::vector<uint32_t> epoch_order(uint64_t size, uint64_t seed, uint64_t epoch, 
   return order;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

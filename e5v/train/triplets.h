@@ -10,7 +10,7 @@
 #include "e5v/base/delimited.h"
 #include "e5v/base/text_file.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What is embedded as one vector: a text, a picture, or both.
 struct TripletItem {
@@ -94,4 +94,4 @@ class TripletFile {
 /// `epoch` (Fisher–Yates, SplitMix64: the same on every machine). `size` up to 2^32.
 std::vector<uint32_t> epoch_order(uint64_t size, uint64_t seed, uint64_t epoch, bool shuffle);
 
-}  // namespace e5v
+}  // namespace e5v::detail

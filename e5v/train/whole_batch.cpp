@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace e5v {
+namespace e5v::detail {
 
 RankShare rank_share(int64_t num_rows, const ProcessGroup& group) {
   return {num_rows * group.rank() / group.size(), num_rows * (group.rank() + 1) / group.size()};
@@ -57,4 +57,4 @@ Json mean_over_batches(int64_t num_rows, const TrainOptions& options,
   return means;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

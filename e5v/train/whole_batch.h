@@ -10,7 +10,7 @@
 #include "e5v/train/process_group.h"
 #include "e5v/train/train_options.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The rows of a batch that are this rank's: [begin, end).
 struct RankShare {
@@ -38,4 +38,4 @@ std::vector<uint32_t> rows_to_evaluate(int64_t num_rows, const TrainOptions& opt
 Json mean_over_batches(int64_t num_rows, const TrainOptions& options,
                        const std::function<Json(const std::vector<uint32_t>& rows)>& evaluate);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(Base64Test, IsItsOwnInverse) {
@@ -33,4 +33,4 @@ TEST(Base64Test, RefusesWhatIsNone) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

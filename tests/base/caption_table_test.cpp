@@ -7,7 +7,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -100,4 +100,4 @@ TEST_F(CaptionTableTest, LinesAreCountedAsTheFileHasThem) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

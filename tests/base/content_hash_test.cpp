@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(ContentHashTest, PartsCountNotOnlyTheirBytes) {
@@ -20,4 +20,4 @@ TEST(ContentHashTest, IsTheBeginOfASha256) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

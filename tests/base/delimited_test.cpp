@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -84,4 +84,4 @@ TEST(DelimitedTest, WritesWhatItReads) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

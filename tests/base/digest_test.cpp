@@ -5,7 +5,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(DigestTest, Sha256OfThePublishedExamples) {
@@ -36,4 +36,4 @@ TEST(DigestTest, AFileIsHashedWhole) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

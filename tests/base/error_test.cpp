@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(ErrorTest, FileErrorNamesPathActionAndReason) {
@@ -41,4 +41,4 @@ TEST(AssertTest, ABrokenInvariantIsALogicErrorWithItsPlace) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

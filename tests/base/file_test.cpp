@@ -15,7 +15,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -197,4 +197,4 @@ TEST(AtomicFileTest, NamesThePathThatCannotBeMade) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

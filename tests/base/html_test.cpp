@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(HtmlEscapeTest, WhatHtmlGivesAMeaningIsAReference) {
@@ -15,4 +15,4 @@ TEST(HtmlEscapeTest, ControlCharactersAreSpacesAndBrokenUtf8IsReplaced) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/file.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -103,4 +103,4 @@ TEST(JsonFieldTest, ErrorsNameFieldAndValue) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

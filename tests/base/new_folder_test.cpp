@@ -6,7 +6,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -48,4 +48,4 @@ TEST(NewFolderTest, ATakenPlaceIsLeftAlone) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

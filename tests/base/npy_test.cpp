@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -148,4 +148,4 @@ TEST_F(NpyTest, AWriterThatIsNotCommittedLeavesNothing) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// A Progress whose clock the test moves and whose output it keeps.
@@ -87,4 +87,4 @@ TEST_F(ProgressTest, QuietShowsNothing) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

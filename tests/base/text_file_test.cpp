@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -80,4 +80,4 @@ TEST(MappedTextTest, OtherFormsAreConverted) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include <memory>
 #include <thread>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(UsableCoresTest, FollowsTheAffinityMask) {
@@ -61,4 +61,4 @@ TEST(BoundedQueueTest, ClosingWakesAProducerThatWaitsForRoom) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(UrlEncodeTest, EncodesAllButPlainCharacters) {
@@ -12,4 +12,4 @@ TEST(UrlEncodeTest, EncodesAllButPlainCharacters) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(Utf8Test, EveryScalarValueSurvivesEncodingAndDecoding) {
@@ -38,4 +38,4 @@ TEST(Utf8Test, FindsNothingInvalidInValidText) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

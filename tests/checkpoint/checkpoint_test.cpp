@@ -9,7 +9,7 @@
 #include "e5v/base/json.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -219,4 +219,4 @@ TEST(Checkpoint, ALinkToNowhereIsNamed) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

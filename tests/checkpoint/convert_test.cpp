@@ -9,7 +9,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -134,4 +134,4 @@ TEST(Convert, WrongSizesAndTypesAreInputErrors) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(DType, NamesAndTypesAreEachOthersInverse) {
@@ -47,4 +47,4 @@ TEST(DType, SizesOfShapesAreCheckedForOverflow) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "e5v/checkpoint/safetensors.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -121,4 +121,4 @@ TEST_F(DamagedGgufGoldenTest, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/checkpoint/safetensors.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const std::filesystem::path kGoldens =
@@ -121,4 +121,4 @@ TEST(SafetensorsReferenceGolden, RoundingToHalfPrecisionIsTorchs) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -326,4 +326,4 @@ TEST(SafetensorsWriter, AFolderThatIsNotThereIsAFileError) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

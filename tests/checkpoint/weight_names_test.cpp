@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -61,4 +61,4 @@ TEST(WeightNamesTest, ReadsTheNumberOfATextLayer) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class BenchTest : public ::testing::Test {
@@ -77,4 +77,4 @@ TEST_F(BenchTest, RefusesShapesThatAreNone) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

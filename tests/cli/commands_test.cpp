@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ContainsRegex;
@@ -92,4 +92,4 @@ TEST_F(CliOptionRegistryTest, RefusesValuesOfAnotherKind) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -155,4 +155,4 @@ TEST_F(EmbedCommandGoldenTest, SimilarityOfAnItemWithItselfIsOne) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

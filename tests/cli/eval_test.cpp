@@ -10,7 +10,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -218,4 +218,4 @@ TEST_F(EvalCommandGoldenTest, WordsStandSideBySide) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

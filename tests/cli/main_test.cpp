@@ -8,7 +8,7 @@
 #include "e5v/cli/commands.h"
 #include "tests/cli/run_program.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -78,4 +78,4 @@ TEST(ProgramTest, EndsQuietlyWhenNobodyReadsOn) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

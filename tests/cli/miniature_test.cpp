@@ -6,7 +6,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class MiniatureCommandGoldenTest : public ::testing::Test {
@@ -52,4 +52,4 @@ TEST_F(MiniatureCommandGoldenTest, FindsPicturesByAPictureAndWords) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -129,4 +129,4 @@ TEST(QuantizeCommandTest, CalibratesWithTextsAndPictures) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

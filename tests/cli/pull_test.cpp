@@ -8,7 +8,7 @@
 #include "tests/hub/fake_hub.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -71,4 +71,4 @@ TEST_F(PullCommandTest, AWrongHashIsAFailureInOneLine) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 ProgramResult run_e5v(const std::string& arguments) {
   const TemporaryFolder folder;
@@ -24,4 +24,4 @@ ProgramResult run_e5v(const std::string& arguments) {
   return result;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 
 struct ProgramResult {
   int status = 0;  ///< exit status, or 128 + the signal
@@ -14,4 +14,4 @@ struct ProgramResult {
 /// them is this build's program.
 ProgramResult run_e5v(const std::string& arguments);
 
-}  // namespace e5v
+}  // namespace e5v::detail

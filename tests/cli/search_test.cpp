@@ -14,7 +14,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -202,4 +202,4 @@ TEST_F(SearchCommandGoldenTest, KilledTwentyTimesTheCollectionIsThatOfAnUndistur
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

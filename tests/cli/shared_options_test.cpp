@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 enum class Colour { kRed, kBlue };
@@ -65,4 +65,4 @@ TEST_F(SharedOptionsTest, WhatIsNotGivenLeavesEachItsDefault) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(EditDistanceTest, CountsInsertionsDeletionsReplacementsAndSwaps) {
@@ -26,4 +26,4 @@ TEST(NearestTest, SuggestsOnlyWhatIsNear) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

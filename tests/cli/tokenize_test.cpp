@@ -12,7 +12,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -92,4 +92,4 @@ TEST_F(TokenizeCommandGoldenTest, SaysWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -88,4 +88,4 @@ TEST_F(TrainClipCommandTest, MistakesAreSaidBeforeAnythingIsTrained) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

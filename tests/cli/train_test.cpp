@@ -15,7 +15,7 @@
 #include "tests/cli/run_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -312,4 +312,4 @@ TEST_F(TrainCommandTest, LabelledPairsBecomeTripletsThatAreTrainedOn) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -18,7 +18,7 @@
 #include "e5v/families/registry.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -313,4 +313,4 @@ TEST(ImportQwen3VlGgufTest, GivesTheCheckpointThatTheFilesWereMadeOf) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

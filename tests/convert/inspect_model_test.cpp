@@ -11,7 +11,7 @@
 #include "e5v/families/model_preset.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -108,4 +108,4 @@ TEST(InspectModel, AFolderWithoutAConfigurationIsAFileError) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

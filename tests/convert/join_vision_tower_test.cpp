@@ -9,7 +9,7 @@
 #include "e5v/nn/tensor_file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -77,4 +77,4 @@ TEST_F(JoinVisionTowerTest, RefusesWhatHasNoTowerOfThatShape) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -72,4 +72,4 @@ TEST_F(MergeAdapterGoldenTest, AFolderThatIsInUseIsNotOverwritten) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -16,7 +16,7 @@
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -228,4 +228,4 @@ TEST(StoredPrecisionTest, RefusesWhatOthersQuantised) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

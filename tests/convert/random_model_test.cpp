@@ -19,7 +19,7 @@
 #include "e5v/text/tokenizer.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -242,4 +242,4 @@ TEST(Presets, KnownNamesAreListedForAnUnknownOne) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -146,4 +146,4 @@ TEST(TargetPadTest, PadsTheShorterSideUpToTheRatio) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/embed/embedder.h"
 #include "tests/support/golden.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -225,4 +225,4 @@ TEST_F(EmbedderGoldenTest, OptionsAreChecked) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -125,4 +125,4 @@ TEST_F(EmbeddingFileTest, UnwritablePlacesAndOtherExtensionsAreRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

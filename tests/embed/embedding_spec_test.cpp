@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 EmbeddingSpec example() {
@@ -67,4 +67,4 @@ TEST(EmbeddingSpecTest, FieldsThatAnEarlierVersionDidNotWriteEqualAll) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/checkpoint/convert.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -55,4 +55,4 @@ TEST(EncodingTest, TruncationKeepsTheFirstDimensionsAtUnitLength) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -89,4 +89,4 @@ TEST(ItemSourceTest, AnAbsentFileIsAFileError) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/embed/embedder.h"
 #include "tests/support/golden.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -47,4 +47,4 @@ TEST_F(MiniatureGoldenTest, EmbeddingsEqualTransformers) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

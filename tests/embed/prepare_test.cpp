@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -39,4 +39,4 @@ TEST_F(CollateTest, PositionsOfSeveralAxesLieAxisByAxis) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/eval/report.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -64,4 +64,4 @@ TEST(CompareTest, WarnsOfOtherDataAndRefusesOtherTasks) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/eval/retrieval.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// What the protocol says about its data; the vectors are all one.
@@ -76,4 +76,4 @@ TEST(DatasetsTest, StsHasItsPublishedSizes) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 ContentHash key(const std::string& text) { return ContentHasher().add(text).hash(); }
@@ -79,4 +79,4 @@ TEST(EmbeddingCacheTest, RefusesOtherFilesAndASecondProcess) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

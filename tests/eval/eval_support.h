@@ -15,7 +15,7 @@
 #include "e5v/image/encode_png.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Vectors by a function of what is embedded: texts by themselves, pictures by their id, queries by
 /// id and captions. An empty vector is a failure.
@@ -211,4 +211,4 @@ inline std::filesystem::path shared_data(const std::string& name) {
     GTEST_SKIP() << shared_data(name) << " is not here: licence-bound data, not committed"; \
   }
 
-}  // namespace e5v
+}  // namespace e5v::detail

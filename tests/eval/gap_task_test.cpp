@@ -8,7 +8,7 @@
 #include "tests/eval/eval_support.h"
 #include "tests/eval/small_retrieval_set.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -48,4 +48,4 @@ TEST(EvaluateGapTest, EachVariantHasFiguresAndAPlot) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -58,4 +58,4 @@ TEST(CheckImagesTest, SaysSoWhereNoPictureIsThere) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/eval/gap.h"
 #include "e5v/eval/ranking.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr double kTolerance = 1e-6;
@@ -171,4 +171,4 @@ TEST(RankingTest, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

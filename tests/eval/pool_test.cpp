@@ -7,7 +7,7 @@
 #include "e5v/eval/report.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(PoolTest, IsTheMeanOverTheQueriesOfAll) {
@@ -45,4 +45,4 @@ TEST(PoolTest, RefusesWhatIsNotOfOneKind) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(EvaluatePromptsTest, GivesEachVariantsFiguresAndTheirSpread) {
@@ -49,4 +49,4 @@ TEST(LoadPromptsTest, ReadsThemFromAList) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -134,4 +134,4 @@ TEST(PublishedFiguresTest, AreOfMetricsThatReportsHave) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

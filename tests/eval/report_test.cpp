@@ -6,7 +6,7 @@
 #include "e5v/eval/html_report.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -75,4 +75,4 @@ TEST(ReportTest, AFolderThatCannotBeWrittenToIsFoundAtOnce) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

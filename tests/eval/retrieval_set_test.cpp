@@ -5,7 +5,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -74,4 +74,4 @@ TEST(LoadRetrievalTest, NamesWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "tests/eval/eval_support.h"
 #include "tests/eval/small_retrieval_set.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -125,4 +125,4 @@ TEST(EvaluateRetrievalTest, WhatCannotBeEmbeddedIsListedOrLeftOut) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/eval/retrieval_set.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Three pictures with two captions each.
 inline RetrievalSet small_set() {
@@ -30,4 +30,4 @@ inline std::vector<float> mostly_right(const std::string& key) {
   return one_hot(static_cast<size_t>(key[digit] - '0'), 3);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

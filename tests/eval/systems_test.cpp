@@ -14,7 +14,7 @@
 #include "tests/eval/eval_support.h"
 #include "tests/support/golden.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -355,4 +355,4 @@ TEST_F(SystemsGoldenTest, ComposedRetrievalOverRealAnnotationsRunsOnDrawnPicture
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

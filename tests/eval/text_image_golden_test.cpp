@@ -9,7 +9,7 @@
 #include "e5v/image/decode.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -99,4 +99,4 @@ TEST(SplitWordsTest, SplitsAtWhatPythonTakesForWhiteSpace) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

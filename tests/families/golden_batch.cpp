@@ -2,7 +2,7 @@
 
 #include "e5v/embed/prepare.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 std::unique_ptr<LlavaNext> load_llava(const std::filesystem::path& folder,
                                       const LoadOptions& options) {
@@ -62,4 +62,4 @@ PackedBatch golden_batch(const Golden& golden, const LlavaConfig& config,
   return batch;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/families/registry.h"
 #include "tests/support/golden.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// The batch that the named items of a golden make, in that order, as embed/collate would.
 PackedBatch golden_batch(const Golden& golden, const LlavaConfig& config,
@@ -21,4 +21,4 @@ std::unique_ptr<LlavaNext> load_llava(const std::filesystem::path& folder,
 ImageSpan golden_image(const Golden& golden, const LlavaConfig& config, const std::string& image,
                        int64_t first_tile = 0);
 
-}  // namespace e5v
+}  // namespace e5v::detail

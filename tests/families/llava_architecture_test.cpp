@@ -5,7 +5,7 @@
 
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 Json small(const char* tower, const char* strategy) {
@@ -70,4 +70,4 @@ TEST(LlavaArchitectureTest, FlopsOfAPictureAreThoseOfItsProducts) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -114,4 +114,4 @@ TEST(LlavaConfigTest, ErrorsNameTheFile) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

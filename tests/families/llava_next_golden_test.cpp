@@ -6,7 +6,7 @@
 #include "tests/families/golden_batch.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The golden's model, loaded as a user's folder would be.
@@ -147,4 +147,4 @@ INSTANTIATE_TEST_SUITE_P(Golden, HalfWeightsGoldenTest,
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -178,4 +178,4 @@ TEST_F(AdapterGoldenTest, RefusesWhatIsNotAPlainLora) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

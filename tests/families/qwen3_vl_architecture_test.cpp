@@ -9,7 +9,7 @@
 #include "e5v/nn/linear.h"
 #include "tests/support/message_of.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -124,4 +124,4 @@ TEST(Qwen3VlArchitectureTest, AProcessorThatCutsOtherwiseIsRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/families/registry.h"
 #include "tests/support/golden.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The picture that the generator draws by a formula.
@@ -226,4 +226,4 @@ INSTANTIATE_TEST_SUITE_P(Golden, Qwen3VlGoldenTest,
                          });
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

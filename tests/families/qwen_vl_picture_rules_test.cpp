@@ -7,7 +7,7 @@
 #include "e5v/families/qwen_vl_grid.h"
 #include "tests/support/message_of.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -110,4 +110,4 @@ TEST(PatchCoordinatesTest, GridsThatContradictTheirRowsAreRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,6 +10,7 @@
 #include "e5v/index/filter.h"
 
 using namespace e5v;
+using namespace e5v::detail;
 
 namespace {
 

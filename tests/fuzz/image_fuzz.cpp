@@ -9,6 +9,7 @@
 #include "e5v/image/image_processor.h"
 
 using namespace e5v;
+using namespace e5v::detail;
 
 namespace {
 

@@ -9,6 +9,7 @@
 #include "e5v/server/embedding_shape.h"
 
 using namespace e5v;
+using namespace e5v::detail;
 
 namespace {
 

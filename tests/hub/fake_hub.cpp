@@ -7,7 +7,7 @@
 #include "e5v/base/digest.h"
 #include "e5v/base/json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 bool is_large(const std::string& path) {
@@ -158,4 +158,4 @@ std::vector<FakeHub::Request> FakeHub::take_requests() {
   return std::exchange(requests_, {});
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

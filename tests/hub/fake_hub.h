@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A hub on this machine's loopback that behaves as the real one does: the listing with sizes and
 /// digests, small files from the hub itself, large ones by way of a redirect to storage on another
@@ -62,4 +62,4 @@ class FakeHub {
   std::vector<Request> requests_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

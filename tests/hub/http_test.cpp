@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(UrlOriginTest, IgnoresCaseAndWritesThePortOut) {
@@ -21,4 +21,4 @@ TEST(UrlOriginTest, RefusesOtherSchemesAndWhatIsNoUrl) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

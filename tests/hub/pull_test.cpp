@@ -17,7 +17,7 @@
 #include "tests/hub/fake_hub.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -378,4 +378,4 @@ TEST(HubAccessTest, FollowsTheEnvironment) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "tests/image/image_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const std::vector<ImageSize> kPinpoints = {
@@ -96,4 +96,4 @@ TEST(AnyresTest, KnowsItsRulesByName) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

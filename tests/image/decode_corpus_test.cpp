@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/image/decode.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
@@ -68,4 +68,4 @@ TEST(DecodeCorpusTest, EveryPhotoIsDecodedButTheUnsupportedOnes) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

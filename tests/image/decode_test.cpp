@@ -10,7 +10,7 @@
 #include "e5v/base/file.h"
 #include "tests/image/image_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -231,4 +231,4 @@ TEST(DecodeTest, ToleratesDamageThatCostsNoPixel) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/image/decode.h"
 #include "tests/image/image_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(EncodePngTest, DecodesToTheSamePixels) {
@@ -24,4 +24,4 @@ TEST(EncodePngTest, APictureWithoutPixelsIsRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

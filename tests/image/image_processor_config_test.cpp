@@ -4,7 +4,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -96,4 +96,4 @@ TEST(ImageProcessorConfigTest, NamesTheFieldThatIsWrong) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

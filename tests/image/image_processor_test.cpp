@@ -9,7 +9,7 @@
 #include "e5v/image/decode.h"
 #include "tests/image/image_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 Image golden_picture(const Json& source) {
@@ -142,4 +142,4 @@ TEST(ImageProcessorTest, LoadsEitherConfigurationFile) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace e5v {
+namespace e5v::detail {
 
 std::filesystem::path golden_folder(const std::string& name) {
   return std::filesystem::path(E5V_SOURCE_DIR) / "tests" / "goldens" / name;
@@ -44,4 +44,4 @@ Image formula_image(int64_t height, int64_t width) {
 
 ImageSize json_size(const Json& pair) { return {pair[0].get<int64_t>(), pair[1].get<int64_t>()}; }
 
-}  // namespace e5v
+}  // namespace e5v::detail

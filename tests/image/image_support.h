@@ -7,9 +7,9 @@
 #include <string>
 
 #include "e5v/base/json.h"
-#include "e5v/image/image.h"
+#include "e5v/image.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// tests/goldens/<name>.
 std::filesystem::path golden_folder(const std::string& name);
@@ -29,4 +29,4 @@ Image formula_image(int64_t height, int64_t width);
 /// [height, width] in JSON.
 ImageSize json_size(const Json& pair);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::optional<int> find_exif(const std::string& bytes) {
@@ -73,4 +73,4 @@ TEST(OrientationTest, TurnsAsExifDefines) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/image/resample_row.h"
 #include "tests/image/image_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(ResizeGoldenTest, EqualsPillowForEveryFilterAndSize) {
@@ -107,4 +107,4 @@ TEST(ResampleRowTest, FastBlendingEqualsTheGenericOne) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

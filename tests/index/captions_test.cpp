@@ -7,7 +7,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -75,4 +75,4 @@ TEST_F(CaptionsTest, SaysWhichLineIsWrong) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -18,7 +18,7 @@
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -414,4 +414,4 @@ TEST_F(CollectionTest, IsIntactWheneverAWriterIsKilled) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

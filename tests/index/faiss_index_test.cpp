@@ -12,7 +12,7 @@
 #include "e5v/index/flat_search.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kSize = 32;
@@ -174,4 +174,4 @@ TEST(IvfTest, FewerClustersInASearchFindLess) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -78,4 +78,4 @@ TEST(IsBelowTest, KnowsFoldersFromPrefixes) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

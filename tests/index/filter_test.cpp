@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -154,4 +154,4 @@ TEST_F(FilterTest, WritesPostgresWithNumberedParameters) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

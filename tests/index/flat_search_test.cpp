@@ -11,7 +11,7 @@
 #include "e5v/base/random.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<float> random_unit_rows(int64_t num_rows, int64_t size, uint64_t seed) {
@@ -146,4 +146,4 @@ TEST(FlatSearchEdgeTest, ARowOfZerosIsQuantizedToZeros) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

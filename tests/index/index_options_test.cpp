@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/message_of.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -66,4 +66,4 @@ TEST(IndexOptionsTest, OnlyWhatBuildingDependsOnAsksForAnotherIndex) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/index/export.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<float> unit_vector(int64_t size, uint64_t seed) {
@@ -114,4 +114,4 @@ TEST(PostgresUriTest, AServerThatIsNotThereIsNamedWithoutThePassword) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/index/file_scan.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -242,4 +242,4 @@ TEST_F(UpdateTest, ProgressBeginsWithWhatIsDone) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/random.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Runs every test at each level of this CPU, the generic one included.
@@ -81,4 +81,4 @@ INSTANTIATE_TEST_SUITE_P(Levels, DotTest, ::testing::ValuesIn(available_isa_leve
                          [](const auto& info) { return std::string(to_string(info.param)); });
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/base/random.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::FloatEq;
@@ -26,7 +26,7 @@ std::vector<float> random_floats(size_t size, float spread = 3, unsigned seed = 
 
 std::vector<BFloat16> to_bfloat16(const std::vector<float>& values) {
   std::vector<BFloat16> result;
-  for (const float value : values) result.push_back(e5v::to_bfloat16(value));
+  for (const float value : values) result.push_back(to_bfloat16(value));
   return result;
 }
 
@@ -257,4 +257,4 @@ TEST(IsaTest, AForcedLevelEndsWithItsObject) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

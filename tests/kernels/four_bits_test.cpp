@@ -9,7 +9,7 @@
 
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class FourBitsTest : public ::testing::TestWithParam<IsaLevel> {
@@ -110,4 +110,4 @@ INSTANTIATE_TEST_SUITE_P(Levels, FourBitsTest, ::testing::ValuesIn(available_isa
                          [](const auto& info) { return std::string(to_string(info.param)); });
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

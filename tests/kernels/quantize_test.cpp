@@ -10,7 +10,7 @@
 
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::Each;
@@ -175,4 +175,4 @@ INSTANTIATE_TEST_SUITE_P(Levels, QuantizeTest, ::testing::ValuesIn(available_isa
                          [](const auto& info) { return to_string(info.param); });
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

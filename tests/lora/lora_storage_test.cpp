@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct Lora {
@@ -76,4 +76,4 @@ TEST(KeyedDropoutTest, AMaskDependsOnTokenAndModuleNotOnTheOrder) {
 TEST(KeyedDropoutTest, AProbabilityOfOneIsRefused) { EXPECT_THROW(KeyedDropout(1), ConfigError); }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -24,4 +24,4 @@ TEST(ClipConfigTest, TakesNoTowerButClips) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/nn/linear.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -76,4 +76,4 @@ TEST(VitTest, AnUnknownKindIsAnsweredWithTheKnownOnes) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/nn/parameter_visitor.h"
 #include "e5v/nn/rotary.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Gives every parameter random values; packs what can be packed where asked to.
@@ -135,4 +135,4 @@ TEST(FusedFormsTest, GatedMlpsAgreeBlockByBlock) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

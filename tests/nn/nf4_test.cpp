@@ -8,7 +8,7 @@
 #include "tests/support/all_close.h"
 #include "tests/support/golden.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(Nf4GoldenTest, EqualsAnIndependentImplementation) {
@@ -80,4 +80,4 @@ TEST(Nf4Test, Bfloat16OperandsGiveBfloat16Products) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -17,7 +17,7 @@
 #include "e5v/nn/rotary.h"
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Function = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
@@ -246,4 +246,4 @@ TEST_F(OwnGradientTest, IsTheTensorItselfWhereNothingIsRecorded) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

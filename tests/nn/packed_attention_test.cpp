@@ -9,7 +9,7 @@
 #include "e5v/base/error.h"
 #include "e5v/kernels/isa.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 at::Tensor offsets(const std::vector<int64_t>& lengths, at::ScalarType dtype = at::kLong) {
@@ -322,4 +322,4 @@ TEST(PackedAttentionCheckTest, RefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

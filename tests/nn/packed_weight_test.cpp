@@ -12,7 +12,7 @@
 #include "e5v/kernels/isa.h"
 #include "e5v/kernels/quantize.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct Shape {
@@ -258,4 +258,4 @@ TEST(Int8WeightTest, ColumnsOfZerosStayZero) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 double relative_error(const at::Tensor& got, const at::Tensor& expected) {
@@ -196,4 +196,4 @@ TEST(QuantizedWeightTest, RefusesTensorsThatDoNotFitEachOther) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

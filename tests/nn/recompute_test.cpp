@@ -4,7 +4,7 @@
 
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class RecomputeTest : public ::testing::Test {
@@ -68,4 +68,4 @@ TEST_F(RecomputeTest, WithoutGradientsItIsTheFunction) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -47,4 +47,4 @@ TEST(MultimodalRopeTest, OneAxisStandsForEqualPositionsOnAll) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

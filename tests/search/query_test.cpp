@@ -10,7 +10,7 @@
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(QueryItemsTest, AreTheMainItemAndWhatIsAddedAndTakenAway) {
@@ -113,4 +113,4 @@ TEST_F(SearchByItemTest, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

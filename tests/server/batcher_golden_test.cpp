@@ -11,7 +11,7 @@
 #include <mutex>
 #include <thread>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -166,4 +166,4 @@ TEST_F(BatcherGoldenTest, ABadItemIsNamedByItsNumber) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/embed/encoding.h"
 #include "tests/server/parse_request.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(OpenAiAnswerTest, HasNumbersOrBase64) {
@@ -40,4 +40,4 @@ TEST(EncodedVectorTest, RoundsToInt8AsFilesDo) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

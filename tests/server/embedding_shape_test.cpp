@@ -7,7 +7,7 @@
 #include "e5v/base/random.h"
 #include "tests/server/parse_request.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -155,4 +155,4 @@ TEST(HostileRequestsTest, AreAnsweredOrRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

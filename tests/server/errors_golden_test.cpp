@@ -7,7 +7,7 @@
 #include "e5v/server/batcher.h"
 #include "tests/server/service_fixture.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -147,4 +147,4 @@ TEST_F(ErrorsGoldenTest, AModelThatGivesNoNumbersIsNotAnsweredWithNulls) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

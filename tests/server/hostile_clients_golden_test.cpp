@@ -6,7 +6,7 @@
 
 #include "tests/server/service_fixture.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -373,4 +373,4 @@ TEST_F(HostileClientsGoldenTest, PicturesThatUnpackToTooMuchAreRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

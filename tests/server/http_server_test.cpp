@@ -9,7 +9,7 @@
 
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(HttpServerTest, ManyClientsMayComeAtOnce) {
@@ -33,4 +33,4 @@ TEST(HttpServerTest, ManyClientsMayComeAtOnce) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

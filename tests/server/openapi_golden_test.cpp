@@ -8,7 +8,7 @@
 
 #include "tests/server/service_fixture.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -145,4 +145,4 @@ TEST_F(OpenApiGoldenTest, ARouteIsAllThatANewAddressTakes) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

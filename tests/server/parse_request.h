@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/server/embedding_shape.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Four bytes that stand for a picture.
 inline constexpr const char* kImage = "iVBORw==";
@@ -28,4 +28,4 @@ inline std::string refusal_of(std::string_view path, const std::string& body,
   return "no error";
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

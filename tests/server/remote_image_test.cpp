@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -140,4 +140,4 @@ TEST_F(FetchImageTest, SizeRedirectsAndStatusAreBounded) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -92,4 +92,4 @@ TEST(ParseImageTest, KnowsUrlsInAnyCase) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

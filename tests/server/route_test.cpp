@@ -4,7 +4,7 @@
 
 #include <set>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(MatchPathTest, TakesTheWholePathAndOneSegmentForTheParameter) {
@@ -33,4 +33,4 @@ TEST(RoutesTest, AreOneForEachMethodAndPathAndEachIsAnswered) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

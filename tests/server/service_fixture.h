@@ -21,7 +21,7 @@
 #include "e5v/server/service.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 inline const std::filesystem::path kModel =
     std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/end_to_end_tiny";
@@ -146,4 +146,4 @@ class ServiceFixture : public testing::Test {
   int port_ = 0;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

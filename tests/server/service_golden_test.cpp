@@ -6,7 +6,7 @@
 
 #include "tests/server/service_fixture.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -196,4 +196,4 @@ TEST_F(ServiceGoldenTest, StoppingFinishesWhatWasAccepted) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/shapes/wording.h"
 #include "tests/shapes/words.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const SceneObject kSmallRedCircle{0, 0, 0}, kLargeBlueSquare{1, 2, 1};
@@ -105,4 +105,4 @@ TEST(ChangeTest, WhatCannotBeDoneGivesNoEdit) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

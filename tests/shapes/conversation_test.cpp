@@ -7,7 +7,7 @@
 
 #include "e5v/shapes/wording.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 // A scene of a small split may have no neighbour in it, so that no edit of it is ever found.
@@ -48,4 +48,4 @@ TEST(ConversationTest, WordsOfWhatComesFirstAreSaidMoreOften) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

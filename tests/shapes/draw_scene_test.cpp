@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 uint64_t digest(const Image& image) {
@@ -97,4 +97,4 @@ TEST(DrawSceneTest, ALargerPictureShowsTheSameFields) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 int64_t num_black(const Image& image) {
@@ -47,4 +47,4 @@ TEST(DrawTextTest, ATextThatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/error.h"
 #include "tests/shapes/words.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class GalleryTest : public testing::TestWithParam<SceneSplit> {};
@@ -112,4 +112,4 @@ TEST(ComposedGroups, ASplitWithTooFewScenesIsAnErrorAndNotAnEndlessSearch) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 
 #include "e5v/shapes/wording.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Objects that a definite name fits, by any of the shape's words.
@@ -139,4 +139,4 @@ TEST(QuestionTest, YesAndNoAreAboutAsFrequent) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

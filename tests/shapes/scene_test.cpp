@@ -7,7 +7,7 @@
 
 #include "e5v/shapes/change.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(SceneTest, ValidScenesHaveOneToThreeObjectsThatDiffer) {
@@ -87,4 +87,4 @@ TEST(SceneTest, TheLeastNumberOfObjectsIsKept) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/shapes/change.h"
 #include "tests/shapes/words.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -167,4 +167,4 @@ TEST(WordingTest, ADefiniteNameIsClear) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace e5v {
+namespace e5v::detail {
 
 std::vector<std::string> bag_of_words(std::string_view text) {
   std::vector<std::string> words(1);
@@ -19,4 +19,4 @@ std::vector<std::string> bag_of_words(std::string_view text) {
   return words;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "tests/shapes/words.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -273,4 +273,4 @@ TEST(WriteShapesTest, AFolderThatHoldsSomethingIsLeftAlone) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<int64_t> position_of(int64_t flat_index, c10::IntArrayRef shape) {
@@ -68,4 +68,4 @@ void AllClose::DescribeNegationTo(std::ostream* out) const {
   *out << "is not close to the expected tensor";
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include <ostream>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How far a value may be from the expected one: absolute + relative * |expected|.
 struct Tolerance {
@@ -34,4 +34,4 @@ class AllClose {
   Tolerance tolerance_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

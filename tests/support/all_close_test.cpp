@@ -6,7 +6,7 @@
 #include <limits>
 #include <sstream>
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -52,4 +52,4 @@ TEST(AllCloseTest, SaysWhereTheWorstElementIs) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/base/file.h"
 #include "e5v/checkpoint/safetensors.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::pair<DType, torch::ScalarType> kTypes[] = {
@@ -176,4 +176,4 @@ void write_model_folder(const std::filesystem::path& folder, const Golden& golde
   write_tensors(folder / "model.safetensors", tensors);
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

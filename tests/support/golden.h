@@ -10,7 +10,7 @@
 #include "e5v/base/json.h"
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// One item of a golden: a text with `<image>` placeholders and the images that stand for them.
 struct GoldenItem {
@@ -82,4 +82,4 @@ void write_model_folder(const std::filesystem::path& folder, const Golden& golde
                         KeyLayout layout = KeyLayout::kPublished,
                         const std::string& config_name = "config.json");
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(GoldenFolderTest, GivesItemsImagesAndTensors) {
@@ -46,4 +46,4 @@ TEST(GoldenFolderTest, WritesAModelInEveryKeyLayout) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What `function` throws as an Exception; "nothing was thrown" if it does not.
 template <class Exception, class Function>
@@ -15,4 +15,4 @@ std::string message_of(const Function& function) {
   return "nothing was thrown";
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include <string>
 #include <system_error>
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A fresh folder for one test, removed with all it holds when the test is over.
 class TemporaryFolder {
@@ -31,4 +31,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/text/tokenizer.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 Tokenizer load(const std::vector<std::string>& words) {
@@ -62,4 +62,4 @@ TEST(ClipWordTokenizerTest, ManyWordsAreRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -78,4 +78,4 @@ TEST(PresetTokenizer, SizesOutOfRangeAreRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -165,4 +165,4 @@ TEST(RenderPromptTest, AnEmptyTextIsAText) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

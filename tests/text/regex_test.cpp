@@ -8,7 +8,7 @@
 
 #include "e5v/base/error.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 std::vector<std::string> found(const char* pattern, const std::string& text) {
@@ -71,4 +71,4 @@ TEST(RegexTest, GivesUpOnAPatternThatBacktracksWithoutEnd) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/base/json.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// A byte-level tokenizer.json small enough to be read: `a`, `b`, `ab`, `abab`, the control tokens
 /// `<eot>` and `<image>`, the ordinary added token `<br>`, and every byte as a token.
@@ -41,4 +41,4 @@ inline Tokenizer tokenizer_from(const Json& json) {
   return Tokenizer::from_json(json.dump(), "tiny.json");
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/base/json.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const std::filesystem::path kFolder =
@@ -79,4 +79,4 @@ INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerKindGoldenTest,
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/text/tokenizer.h"
 #include "tests/text/tiny_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::AllOf;
@@ -204,4 +204,4 @@ TEST(TokenizerJsonTest, SurvivesTheJsonTestSuite) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

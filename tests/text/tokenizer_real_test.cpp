@@ -13,7 +13,7 @@
 #include "e5v/text/tokenizer.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 const std::filesystem::path kData = E5V_SHARED_DATA;
@@ -167,4 +167,4 @@ TEST(TokenizerRealTest, LongTextsTakeNoQuadraticTime) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/text/tokenizer.h"
 #include "tests/text/tiny_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -114,4 +114,4 @@ TEST(PromptSpansGoldenTest, ATemplateHoldsAUsersTextSafely) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -14,7 +14,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/text/tiny_tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -206,4 +206,4 @@ TEST(TokenizerTest, ManyThreadsShareOne) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

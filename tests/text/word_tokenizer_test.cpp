@@ -5,7 +5,7 @@
 #include "e5v/text/prompts.h"
 #include "e5v/text/tokenizer.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -70,4 +70,4 @@ TEST(WordTokenizer, DistinctWordsAreThoseOfTheTextSorted) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/convert/random_model.h"
 #include "e5v/image/encode_png.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Writes into `folder`: "model", a CLIP of the miniature's size with random weights; "images",
 /// eight pictures of one colour in one half; "pairs.jsonl", these and what they are called.
@@ -46,4 +46,4 @@ inline void write_clip_world(const std::filesystem::path& folder) {
                                         .dtype = DType::F32});
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 struct Batch {
@@ -136,4 +136,4 @@ TEST(ClipLossTest, EqualsItsDefinition) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

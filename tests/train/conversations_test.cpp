@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -102,4 +102,4 @@ TEST_F(ConversationFileTest, BadRowsCanBeLeftOut) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using Vectors = std::vector<std::vector<float>>;
@@ -159,4 +159,4 @@ TEST_F(EvaluationTest, OnlyTheFirstRowsAreEvaluatedWhereThatIsAsked) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

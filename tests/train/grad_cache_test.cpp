@@ -6,7 +6,7 @@
 
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Embeddings tanh(x W) of rows of x, in micro-batches.
@@ -60,4 +60,4 @@ TEST_F(GradCacheTest, ALossThatIsNotFiniteLeavesNoGradient) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -99,4 +99,4 @@ TEST_F(NliTest, RealSnliGivesTheKnownNumberOfTriplets) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

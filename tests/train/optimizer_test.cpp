@@ -7,7 +7,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(ScheduleTest, WarmsUpFromZeroAndGoesDownLinearly) {
@@ -104,4 +104,4 @@ TEST(AdamWTest, WhatDoesNotDecayStaysWhereNoGradientMovesIt) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/base/error.h"
 #include "tests/support/all_close.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -107,4 +107,4 @@ TEST(ProcessGroupTest, ARankThatNeverComesEndsTheWaitWithAClearMessage) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

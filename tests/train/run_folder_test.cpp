@@ -9,7 +9,7 @@
 #include "e5v/train/loss_curve.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -75,4 +75,4 @@ TEST(LossCurveTest, EmptyAndOddMetricsAreDrawnAsWell) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/train/objectives/contrastive.h"
 #include "e5v/train/objectives/phi.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -135,4 +135,4 @@ TEST(TrainOptionsTest, AnUnknownRecipeListsTheKnownOnes) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

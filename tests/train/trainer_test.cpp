@@ -28,7 +28,7 @@
 
 extern char** environ;
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -459,4 +459,4 @@ TEST_F(TrainerProcessesGoldenTest, ARankThatDiesStopsTheOthersAndTheRunResumesWi
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

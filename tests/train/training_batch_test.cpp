@@ -9,7 +9,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -128,4 +128,4 @@ TEST_F(TrainingBatchGoldenTest, AnItemThatCannotBePreparedNamesItsLine) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -8,7 +8,7 @@
 #include "e5v/base/file.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -154,4 +154,4 @@ TEST(EpochOrderTest, IsAPermutationThatDependsOnSeedAndEpoch) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 
 #include "e5v/train/objectives/contrastive.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -48,4 +48,4 @@ TEST(WholeBatchTest, FiguresAreMeansOverWholeBatchesOfTheRowsToEvaluate) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/composed_retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -191,4 +191,4 @@ Protocol circo_protocol() {
       }};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

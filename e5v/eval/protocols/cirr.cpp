@@ -5,7 +5,7 @@
 #include "e5v/eval/composed_retrieval.h"
 #include "e5v/eval/ordered_json.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -164,4 +164,4 @@ Protocol cirr_protocol() {
           "The paper's figures are of the hidden test split, measured by CIRR's server."};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

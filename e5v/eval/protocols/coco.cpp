@@ -1,6 +1,6 @@
 #include "e5v/eval/retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Table 1.
 Protocol coco_protocol() {
@@ -18,4 +18,4 @@ Protocol coco_protocol() {
                         retrieval_figures("EVA-02-CLIP 5B", {51.1, 75.0, 82.7, 68.8, 87.8, 92.8})}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

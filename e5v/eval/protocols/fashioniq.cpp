@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/eval/composed_retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -174,4 +174,4 @@ Protocol fashioniq_protocol() {
           figures("iSEARLE-XL", {31.80, 50.20, 24.19, 45.12, 31.72, 53.29, 29.24, 49.54})}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

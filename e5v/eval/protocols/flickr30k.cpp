@@ -1,6 +1,6 @@
 #include "e5v/eval/retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Table 1.
 Protocol flickr30k_protocol() {
@@ -17,4 +17,4 @@ Protocol flickr30k_protocol() {
                         retrieval_figures("EVA-02-CLIP 5B", {78.8, 94.2, 96.8, 93.9, 99.4, 99.8})}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,6 +1,6 @@
 #include "e5v/eval/retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 Protocol i2i_protocol() {
   return {.name = "i2i",
@@ -11,4 +11,4 @@ Protocol i2i_protocol() {
           .make_evaluation = make_drawn_caption_evaluation};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,6 +1,6 @@
 #include "e5v/eval/retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Table 4.
 Protocol i2i_coco_protocol() {
@@ -15,4 +15,4 @@ Protocol i2i_coco_protocol() {
                         retrieval_figures("EVA-02-CLIP 5B", {6.3, 16.0, 22.9, 17.2, 35.9, 46.6})}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

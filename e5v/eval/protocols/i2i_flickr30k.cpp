@@ -1,6 +1,6 @@
 #include "e5v/eval/retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Table 4.
 Protocol i2i_flickr30k_protocol() {
@@ -15,4 +15,4 @@ Protocol i2i_flickr30k_protocol() {
                         retrieval_figures("EVA-02-CLIP 5B", {18.8, 37.8, 46.9, 42.3, 71.0, 81.4})}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,6 +1,6 @@
 #include "e5v/eval/retrieval.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// Whatever pictures with captions somebody has.
 Protocol retrieval_protocol() {
@@ -16,4 +16,4 @@ Protocol retrieval_protocol() {
           .make_evaluation = make_retrieval_evaluation};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -11,7 +11,7 @@
 #include "e5v/eval/image_set.h"
 #include "e5v/eval/protocol.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -314,4 +314,4 @@ Protocol sts_protocol() {
               figures("SimCSE-RoBERTa", {76.53, 85.21, 80.95, 86.03, 82.57, 85.83, 80.50, 82.52})}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,6 +1,6 @@
 #include "e5v/model/vit.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// transformers' CLIPVisionModel.
@@ -35,4 +35,4 @@ const VisionTowerKind& clip_vision_tower() {
   return kind;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

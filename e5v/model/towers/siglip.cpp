@@ -1,6 +1,6 @@
 #include "e5v/model/vit.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// transformers' SiglipVisionModel, without its pooling head.
@@ -38,4 +38,4 @@ const VisionTowerKind& siglip_vision_tower() {
   return kind;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

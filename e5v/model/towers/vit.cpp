@@ -1,6 +1,6 @@
 #include "e5v/model/vit.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// transformers' ViTModel, without its pooler.
@@ -46,4 +46,4 @@ const VisionTowerKind& vit_vision_tower() {
   return kind;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

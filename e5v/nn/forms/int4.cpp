@@ -4,7 +4,7 @@
 #include "e5v/nn/quantized_weight.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class Int4Form final : public RoundedForm {
@@ -46,4 +46,4 @@ const RoundedForm& int4_form() {
   return form;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

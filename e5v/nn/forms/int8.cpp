@@ -1,7 +1,7 @@
 #include "e5v/nn/quantized_weight.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class Int8Form final : public RoundedForm {
@@ -39,4 +39,4 @@ const RoundedForm& int8_form() {
   return form;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/weight_form.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 class Nf4Form final : public RoundedForm {
@@ -56,4 +56,4 @@ const RoundedForm& nf4_form() {
   return form;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

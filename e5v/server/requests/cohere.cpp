@@ -5,7 +5,7 @@
 #include "e5v/server/embedding_shape.h"
 #include "e5v/server/wire_items.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kRequest = R"({
@@ -127,4 +127,4 @@ EmbeddingShape cohere_shape() {
           .answer = answer};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -2,7 +2,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kResponse = R"({
@@ -33,4 +33,4 @@ std::vector<Route> collection_routes() {
            .answer = collection}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

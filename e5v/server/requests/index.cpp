@@ -4,7 +4,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kRequest = R"({
@@ -128,4 +128,4 @@ std::vector<Route> index_routes() {
            .answer = index}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -4,7 +4,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// The media type of a picture's bytes; empty if they are none that is known.
@@ -54,4 +54,4 @@ std::vector<Route> item_image_routes() {
            .answer = item_image}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

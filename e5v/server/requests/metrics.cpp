@@ -2,7 +2,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 HttpAnswer metrics(const RouteCall&, Serving& serving) {
@@ -20,4 +20,4 @@ std::vector<Route> metrics_routes() {
            .answer = metrics}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

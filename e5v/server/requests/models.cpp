@@ -3,7 +3,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 Json model_json(const Serving& serving) {
@@ -47,4 +47,4 @@ std::vector<Route> models_routes() {
            .answer = model}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/server/embedding_shape.h"
 #include "e5v/server/wire_items.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr std::string_view kRequest = R"({
@@ -115,4 +115,4 @@ EmbeddingShape openai_shape() {
           .answer = openai_answer};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

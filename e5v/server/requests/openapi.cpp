@@ -4,7 +4,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 HttpAnswer openapi(const RouteCall& call) { return json_answer(openapi_document(call.routes)); }
@@ -19,4 +19,4 @@ std::vector<Route> openapi_routes() {
            .is_open = true}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -10,7 +10,7 @@
 #include "e5v/server/route.h"
 #include "e5v/server/serving.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr int64_t kMaxResults = 1000;
@@ -123,4 +123,4 @@ std::vector<Route> search_routes() {
            .answer = search}};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -13,7 +13,7 @@
 #include "e5v/train/trained_parameters.h"
 #include "e5v/train/whole_batch.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 /// Cosines are multiplied by 100 at the most: more made the training of the paper's unstable.

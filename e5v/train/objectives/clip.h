@@ -12,7 +12,7 @@
 #include "e5v/train/objective.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct ClipTrainOptions final : TrainOptions {
   /// "text_tower", "vision_tower", each with its projection, or both.
@@ -81,4 +81,4 @@ class ClipObjective final : public Objective {
   at::Tensor logit_scale_;  // one of them
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -6,7 +6,7 @@
 #include "e5v/train/grad_cache.h"
 #include "e5v/train/whole_batch.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 enum class Kind : int64_t { kAnchor, kPositive, kNegative };

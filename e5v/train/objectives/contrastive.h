@@ -13,7 +13,7 @@
 #include "e5v/train/training_prompt.h"
 #include "e5v/train/triplets.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 struct ContrastiveTrainOptions final : TrainOptions {
   TrainingPromptOptions prompt;
@@ -74,4 +74,4 @@ class ContrastiveObjective final : public Objective {
   TrainingModel model_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -9,7 +9,7 @@
 #include "e5v/families/registry.h"
 #include "e5v/train/whole_batch.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 at::Tensor tensor_of(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }

@@ -10,7 +10,7 @@
 #include "e5v/train/objective.h"
 #include "e5v/train/training_model.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// What the loss of conversations is the mean over.
 enum class AverageOver {
@@ -96,4 +96,4 @@ class LanguageObjective final : public Objective {
   TrainingModel model_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

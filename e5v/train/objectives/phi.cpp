@@ -15,7 +15,7 @@
 #include "e5v/train/trained_parameters.h"
 #include "e5v/train/whole_batch.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr const char* kTemplate = "a photo of $";

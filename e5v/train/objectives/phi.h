@@ -16,7 +16,7 @@
 #include "e5v/train/objective.h"
 #include "e5v/train/picture_features.h"
 
-namespace e5v {
+namespace e5v::detail {
 
 /// How SEARLE's φ is trained.
 struct PhiTrainOptions final : TrainOptions {
@@ -116,4 +116,4 @@ class PhiObjective final : public Objective {
   std::vector<Parameter> parameters_;
 };
 
-}  // namespace e5v
+}  // namespace e5v::detail

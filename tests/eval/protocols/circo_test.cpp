@@ -3,7 +3,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(CircoTest, AveragesPrecisionOverAllRightAnswersAndRecallsTheTarget) {
@@ -44,4 +44,4 @@ TEST(CircoTest, AveragesPrecisionOverAllRightAnswersAndRecallsTheTarget) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

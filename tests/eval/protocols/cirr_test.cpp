@@ -5,7 +5,7 @@
 #include "e5v/base/error.h"
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -120,4 +120,4 @@ TEST(CirrTest, AQueryWhoseTargetIsMissingIsLeftOut) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -5,7 +5,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 TEST(FashionIqTest, RanksAmongTheCategorysOwnPicturesAndStripsCaptions) {
@@ -45,4 +45,4 @@ TEST(FashionIqTest, RanksAmongTheCategorysOwnPicturesAndStripsCaptions) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

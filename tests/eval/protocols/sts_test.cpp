@@ -6,7 +6,7 @@
 
 #include "tests/eval/eval_support.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
@@ -84,4 +84,4 @@ TEST(StsTest, NamesFileAndLine) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 
 #include "tests/server/parse_request.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -52,4 +52,4 @@ TEST(CohereAnswerTest, EncodesIntegersAndBits) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

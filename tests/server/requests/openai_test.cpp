@@ -3,7 +3,7 @@
 
 #include "tests/server/parse_request.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using testing::ElementsAre;
@@ -156,4 +156,4 @@ TEST(OpenAiRequestTest, ConversationsOfDifferentSystemsAreRefused) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -3,7 +3,7 @@
 
 #include "tests/server/parse_request.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 constexpr const char* kPath = "/v1/multimodalembeddings";
@@ -20,4 +20,4 @@ TEST(VoyageRequestTest, HasInputsOfParts) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -18,7 +18,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::HasSubstr;
@@ -250,4 +250,4 @@ TEST_F(ClipObjectiveTest, WhatCannotBeTrainedOnIsNamed) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -15,7 +15,7 @@
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 using ::testing::ElementsAre;
@@ -272,4 +272,4 @@ TEST_F(LanguageObjectiveTest, ALoraOfTheSameModelLearnsToo) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -14,7 +14,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"
 
-namespace e5v {
+namespace e5v::detail {
 namespace {
 
 namespace fs = std::filesystem;
@@ -256,4 +256,4 @@ TEST_F(PhiObjectiveTest, MistakesAreNamed) {
 }
 
 }  // namespace
-}  // namespace e5v
+}  // namespace e5v::detail
