@@ -6,7 +6,7 @@
 #include "e5v/base/random.h"
 #include "e5v/cli/commands.h"
 #include "e5v/cli/embedder_flags.h"
-#include "e5v/nn/product_rate.h"
+#include "e5v/model/precision.h"
 
 namespace e5v::detail {
 namespace {
@@ -157,8 +157,7 @@ void BenchCommand::run(const CommandContext& context) const {
   if (repetitions < 1)
     throw ConfigError(fmt::format("'repetitions' is {}, expected > 0", repetitions));
   const Embedder loaded = embedder.load(context);
-  const double product_rate =
-      measure_product_rate(product_dtype(precision_from_name(loaded.precision())));
+  const double product_rate = measure_product_rate(precision_from_name(loaded.precision()));
 
   std::vector<Measurement> measurements;
   for (const std::string& shape : texts) {
@@ -200,7 +199,7 @@ void BenchCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_bench(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "bench", "Measure how fast a model embeds on this machine",
       "e5v bench --model DIR --precision bf16\n"
       "e5v bench --model DIR --texts 64x32 --texts 1x4096 --photo none --json\n"
@@ -209,15 +208,14 @@ void register_bench(CLI::App& app, CommandContext& context) {
       "the\n"
       "median of several. The last column compares with the rate of the matrix products alone.");
   auto bench = std::make_shared<BenchCommand>();
-  CliOptionRegistry registry(*command);
-  bench->embedder.register_options(registry);
-  registry.add("texts", bench->texts,
-               "A batch of texts, as NUMBERxTOKENS, or none; may be repeated");
-  registry.add("photo", bench->photos,
-               "A batch of pictures, as WIDTHxHEIGHT or NUMBERxWIDTHxHEIGHT, or none; may be "
-               "repeated");
-  registry.add("repetitions", bench->repetitions, "Times that each batch is measured");
-  command->callback([bench, &context] {
+  bench->embedder.register_options(command);
+  command.add("texts", bench->texts,
+              "A batch of texts, as NUMBERxTOKENS, or none; may be repeated");
+  command.add("photo", bench->photos,
+              "A batch of pictures, as WIDTHxHEIGHT or NUMBERxWIDTHxHEIGHT, or none; may be "
+              "repeated");
+  command.add("repetitions", bench->repetitions, "Times that each batch is measured");
+  command.set_callback([bench, &context] {
     bench->embedder.choose_model();
     bench->run(context);
   });

@@ -137,7 +137,7 @@ void CollectionsCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_collections(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "collections", "Look after a collection: info, verify, compact, export",
       "e5v collections info pictures\n"
       "e5v collections verify pictures\n"
@@ -149,14 +149,13 @@ void register_collections(CLI::App& app, CommandContext& context) {
       "removed; export writes the vectors as float32 [N, D] and a line of JSON for each, or\n"
       "copies all into a PostgreSQL with pgvector.");
   auto collections = std::make_shared<CollectionsCommand>();
-  command->add_option("action", collections->action, "info, verify, compact or export")
-      ->required()
-      ->check(CLI::IsMember({"info", "verify", "compact", "export"}));
-  command->add_option("collection", collections->collection, "Folder of the collection")
-      ->required();
-  CliOptionRegistry registry(*command);
-  registry.add("to", collections->to, "Where to export to");
-  command->callback([collections, &context] { collections->run(context); });
+  command.add_argument("action", collections->action, {"info", "verify", "compact", "export"},
+                       "info, verify, compact or export");
+  command.require_argument("action");
+  command.add_argument("collection", collections->collection, "Folder of the collection");
+  command.require_argument("collection");
+  command.add("to", collections->to, "Where to export to");
+  command.set_callback([collections, &context] { collections->run(context); });
 }
 
 }  // namespace e5v::detail

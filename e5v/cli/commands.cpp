@@ -1,5 +1,6 @@
 #include "e5v/cli/commands.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -10,11 +11,18 @@
 namespace e5v::detail {
 namespace {
 
-std::string flag(std::string_view name) { return fmt::format("--{}", name); }
+std::string flag(std::string_view name) {
+  return name.starts_with('-') ? std::string(name) : fmt::format("--{}", name);
+}
 
 template <class T>
 void add_option(CLI::App& command, std::string_view name, T& value, std::string_view help) {
   command.add_option(flag(name), value, std::string(help))->capture_default_str();
+}
+
+template <class T>
+void add_positional(CLI::App& command, const std::string& name, T& value, std::string_view help) {
+  command.add_option(name, value, std::string(help));
 }
 
 }  // namespace
@@ -35,8 +43,8 @@ Logger& CommandContext::log() const {
   return *log_;
 }
 
-CLI::App* add_command(CLI::App& app, CommandContext& context, const std::string& name,
-                      const std::string& description, const std::string& examples) {
+Command add_command(CLI::App& app, CommandContext& context, const std::string& name,
+                    const std::string& description, const std::string& examples) {
   CLI::App* command = app.add_subcommand(name, description);
   command->add_flag("-q,--quiet", context.quiet, "No progress, no messages below warnings");
   command->add_flag("--json", context.json, "Results as JSON");
@@ -47,45 +55,99 @@ CLI::App* add_command(CLI::App& app, CommandContext& context, const std::string&
     at = end + 1;
   }
   command->footer(footer);
-  return command;
+  return Command(*command);
 }
 
-void CliOptionRegistry::add(std::string_view name, bool& value, std::string_view help) {
+void Command::add(std::string_view name, bool& value, std::string_view help) {
   if (!value) {
-    command_.add_flag(flag(name), value, std::string(help));
+    app_->add_flag(flag(name), value, std::string(help));
     return;
   }
-  command_.add_flag_callback(
+  app_->add_flag_callback(
       fmt::format("--no-{}", name), [&value] { value = false; },
       fmt::format("Turn off what is on by default: {}", help));
 }
 
-void CliOptionRegistry::add(std::string_view name, int64_t& value, std::string_view help) {
-  add_option(command_, name, value, help);
+void Command::add(std::string_view name, int64_t& value, std::string_view help) {
+  add_option(*app_, name, value, help);
 }
 
-void CliOptionRegistry::add(std::string_view name, double& value, std::string_view help) {
-  add_option(command_, name, value, help);
+void Command::add(std::string_view name, double& value, std::string_view help) {
+  add_option(*app_, name, value, help);
 }
 
-void CliOptionRegistry::add(std::string_view name, std::string& value, std::string_view help) {
-  add_option(command_, name, value, help);
+void Command::add(std::string_view name, std::string& value, std::string_view help) {
+  add_option(*app_, name, value, help);
 }
 
-void CliOptionRegistry::add(std::string_view name, std::filesystem::path& value,
-                            std::string_view help) {
-  add_option(command_, name, value, help);
+void Command::add(std::string_view name, std::filesystem::path& value, std::string_view help) {
+  add_option(*app_, name, value, help);
 }
 
-void CliOptionRegistry::add(std::string_view name, std::vector<std::string>& value,
-                            std::string_view help) {
+void Command::add(std::string_view name, std::vector<std::string>& value, std::string_view help) {
   // One value each time the flag is given: it must not swallow positional arguments after it.
-  command_.add_option(flag(name), value, std::string(help))->allow_extra_args(false);
+  app_->add_option(flag(name), value, std::string(help))->allow_extra_args(false);
 }
 
-void CliOptionRegistry::add_choice(std::string_view name, std::vector<std::string> choices,
-                                   size_t current, std::function<void(size_t)> choose,
-                                   std::string_view help) {
+void Command::add(std::string_view name, std::string& value,
+                  const std::vector<std::string>& choices, std::string_view help) {
+  app_->add_option(flag(name), value, std::string(help))
+      ->check(CLI::IsMember(choices))
+      ->capture_default_str();
+}
+
+void Command::add(std::string_view name, std::optional<int64_t>& value, std::string_view help) {
+  app_->add_option(flag(name), value, std::string(help));
+}
+
+void Command::require(std::string_view name) { app_->get_option(flag(name))->required(); }
+
+void Command::add_argument(const std::string& name, std::string& value, std::string_view help) {
+  add_positional(*app_, name, value, help);
+}
+
+void Command::add_argument(const std::string& name, std::filesystem::path& value,
+                           std::string_view help) {
+  add_positional(*app_, name, value, help);
+}
+
+void Command::add_argument(const std::string& name, std::string& value,
+                           const std::vector<std::string>& choices, std::string_view help) {
+  app_->add_option(name, value, std::string(help))->check(CLI::IsMember(choices));
+}
+
+void Command::add_argument(const std::string& name, std::vector<std::string>& values,
+                           std::string_view help) {
+  add_positional(*app_, name, values, help);
+}
+
+void Command::add_argument(const std::string& name, std::vector<std::filesystem::path>& values,
+                           std::string_view help) {
+  add_positional(*app_, name, values, help);
+}
+
+void Command::require_argument(const std::string& name) { app_->get_option(name)->required(); }
+
+Command Command::add_command_below(const std::string& name, const std::string& description) {
+  app_->require_subcommand(1);
+  CLI::App* const below = app_->add_subcommand(name, description);
+  below->fallthrough();  // --quiet and --json may stand behind it
+  return Command(*below);
+}
+
+void Command::set_callback(std::function<void()> work) { app_->callback(std::move(work)); }
+
+bool Command::was_given(std::string_view name) const {
+  // The flag of a field that is on by default turns it off.
+  for (const std::string& one : {fmt::format("--{}", name), fmt::format("--no-{}", name)}) {
+    const CLI::Option* const option = app_->get_option_no_throw(one);
+    if (option != nullptr && option->count() > 0) return true;
+  }
+  return false;
+}
+
+void Command::add_choice(std::string_view name, std::vector<std::string> choices, size_t current,
+                         std::function<void(size_t)> choose, std::string_view help) {
   const std::string description =
       fmt::format("{}: {} [{}]", help, fmt::join(choices, ", "), choices[current]);
   const auto choose_by_name = [choices, choose = std::move(choose)](const std::string& given) {
@@ -96,7 +158,7 @@ void CliOptionRegistry::add_choice(std::string_view name, std::vector<std::strin
     }
     choose(static_cast<size_t>(found - choices.begin()));
   };
-  command_.add_option_function<std::string>(flag(name), choose_by_name, description);
+  app_->add_option_function<std::string>(flag(name), choose_by_name, description);
 }
 
 }  // namespace e5v::detail

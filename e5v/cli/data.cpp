@@ -12,7 +12,7 @@ namespace e5v::detail {
 namespace {
 
 struct NliCommand {
-  std::vector<std::filesystem::path> inputs;
+  std::vector<std::string> inputs;
   std::filesystem::path output;
   bool one_per_premise = false;
   OnBadRow on_error = OnBadRow::kStop;
@@ -56,28 +56,24 @@ struct NliCommand {
 }  // namespace
 
 void register_data(CLI::App& app, CommandContext& context) {
-  CLI::App* data =
+  Command data =
       add_command(app, context, "data", "Make training data",
                   "e5v data nli --input snli_1.0_train.jsonl --input multinli_1.0_train.jsonl "
                   "--output nli.csv\n"
                   "e5v data nli --input SNLI/ --output snli.csv --one-per-premise\n"
                   "\n"
                   "A folder holds s1.NAME, s2.NAME and labels.NAME.");
-  data->require_subcommand(1);
-  CLI::App* nli = data->add_subcommand(
+  Command nli = data.add_command_below(
       "nli", "Triplets of SNLI or MNLI: a premise, an entailed and a contradicting hypothesis");
-  nli->fallthrough();  // --quiet and --json may stand behind it
   auto command = std::make_shared<NliCommand>();
-  nli->add_option("--input", command->inputs,
-                  "Labelled pairs: .jsonl, .tsv, .txt, .csv or a folder")
-      ->required();
-  nli->add_option("--output", command->output, "CSV file to make")->required();
-  CliOptionRegistry registry(*nli);
-  registry.add("one-per-premise", command->one_per_premise,
-               "One triplet a premise rather than one for each entailed hypothesis");
-  registry.add("on-error", command->on_error,
-               {{"stop", OnBadRow::kStop}, {"skip", OnBadRow::kSkip}}, "What a bad row does");
-  nli->callback([command, &context] { command->run(context); });
+  nli.add_required("input", command->inputs,
+                   "Labelled pairs: .jsonl, .tsv, .txt, .csv or a folder");
+  nli.add_required("output", command->output, "CSV file to make");
+  nli.add("one-per-premise", command->one_per_premise,
+          "One triplet a premise rather than one for each entailed hypothesis");
+  nli.add("on-error", command->on_error, {{"stop", OnBadRow::kStop}, {"skip", OnBadRow::kSkip}},
+          "What a bad row does");
+  nli.set_callback([command, &context] { command->run(context); });
 }
 
 }  // namespace e5v::detail

@@ -122,7 +122,7 @@ void EmbedCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_embed(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "embed", "Embed texts, images, and images with texts",
       "e5v embed --model DIR --input items.jsonl --output vectors.npy\n"
       "e5v embed --model DIR --input photos/ --output photos.npy --on-error skip\n"
@@ -132,20 +132,19 @@ void register_embed(CLI::App& app, CommandContext& context) {
       "An item is a line {\"id\", \"text\", \"image\", \"images\", \"task\", \"prompt\"}, all\n"
       "optional; paths are relative to the file. With .npy the ids stand in .ids.txt.");
   auto embed = std::make_shared<EmbedCommand>();
-  CliOptionRegistry registry(*command);
-  registry.add("input", embed->input, "JSONL file, folder of images, or - for lines of text");
-  registry.add("output", embed->output, "File ending in .npy or .jsonl, or - for JSONL on stdout");
-  registry.add("encoding", embed->encoding,
-               {{"float32", Encoding::kFloat32},
-                {"float16", Encoding::kFloat16},
-                {"int8", Encoding::kInt8},
-                {"binary", Encoding::kBinary}},
-               "Of the vectors");
-  registry.add("resume", embed->resume, "Go on where a run with the same options broke off");
-  registry.add("on-error", embed->on_error, {{"stop", OnError::kStop}, {"skip", OnError::kSkip}},
-               "What to do with items that cannot be embedded");
-  embed->embedder.register_options(registry);
-  command->callback([embed, &context] {
+  command.add("input", embed->input, "JSONL file, folder of images, or - for lines of text");
+  command.add("output", embed->output, "File ending in .npy or .jsonl, or - for JSONL on stdout");
+  command.add("encoding", embed->encoding,
+              {{"float32", Encoding::kFloat32},
+               {"float16", Encoding::kFloat16},
+               {"int8", Encoding::kInt8},
+               {"binary", Encoding::kBinary}},
+              "Of the vectors");
+  command.add("resume", embed->resume, "Go on where a run with the same options broke off");
+  command.add("on-error", embed->on_error, {{"stop", OnError::kStop}, {"skip", OnError::kSkip}},
+              "What to do with items that cannot be embedded");
+  embed->embedder.register_options(command);
+  command.set_callback([embed, &context] {
     embed->embedder.choose_model();
     embed->run(context);
   });

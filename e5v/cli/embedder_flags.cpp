@@ -5,7 +5,7 @@
 
 namespace e5v::detail {
 
-void register_precision(CliOptionRegistry& registry, Precision& precision) {
+void register_precision(OptionRegistry& registry, Precision& precision) {
   registry.add("precision", precision,
                {{"auto", Precision::kAuto},
                 {"fp32", Precision::kFloat32},
@@ -17,7 +17,7 @@ void register_precision(CliOptionRegistry& registry, Precision& precision) {
                "Of the matrix products; int8, int4 and nf4 round the weights");
 }
 
-void EmbedderFlags::register_options(CliOptionRegistry& registry) {
+void EmbedderFlags::register_options(OptionRegistry& registry) {
   registry.add("model", options.model,
                "Checkpoint folder: config.json, tokenizer.json, safetensors; else E5V_MODEL or the "
                "built-in miniature");

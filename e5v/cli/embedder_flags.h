@@ -9,7 +9,7 @@
 namespace e5v::detail {
 
 /// Declares --precision.
-void register_precision(CliOptionRegistry& registry, Precision& precision);
+void register_precision(OptionRegistry& registry, Precision& precision);
 
 /// The flags of every command that embeds, and the Embedder that they ask for.
 struct EmbedderFlags {
@@ -17,7 +17,7 @@ struct EmbedderFlags {
 
   /// Declares --model, --adapter, --precision, --device, --threads, --batch-tokens, --dimensions,
   /// --task, --prompt, --image-processing, --exif, --allow-special and --truncate.
-  void register_options(CliOptionRegistry& registry);
+  void register_options(OptionRegistry& registry);
 
   /// Puts default_model() where --model was not given. Throws ConfigError if there is none.
   void choose_model();

@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -208,7 +209,7 @@ void parse_options_before(const CLI::App& parent, Measurement& measurement) {
   std::vector<std::string> arguments = parent.remaining();
   if (arguments.empty()) return;
   CLI::App command;
-  SharedOptions registry(command);
+  SharedOptions registry{Command(command)};
   measurement.register_options(registry);
   std::reverse(arguments.begin(), arguments.end());  // the order that CLI11 takes
   command.parse(std::move(arguments));
@@ -222,11 +223,11 @@ void refuse_options_before(const CLI::App& command) {
 }
 
 /// Makes `command` run the measurement. `parents` are the commands that it is below.
-void set_up(CLI::App& command, const std::vector<const CLI::App*>& parents, CommandContext& context,
+void set_up(Command command, const std::vector<const CLI::App*>& parents, CommandContext& context,
             std::shared_ptr<Measurement> measurement) {
   auto registry = std::make_shared<SharedOptions>(command);
   measurement->register_options(*registry);
-  command.callback([parents, &context, registry, measurement] {
+  command.set_callback([parents, &context, registry, measurement] {
     for (const CLI::App* parent : parents) parse_options_before(*parent, *measurement);
     registry->copy_given();
     measurement->run(context);
@@ -254,17 +255,17 @@ std::string about(const Protocol& protocol) {
   return text;
 }
 
-CLI::App* add_task(CLI::App& parent, CommandContext& context, const Protocol& protocol) {
-  CLI::App* const task =
+Command add_task(CLI::App& parent, CommandContext& context, const Protocol& protocol) {
+  const Command task =
       add_command(parent, context, std::string(protocol.name), std::string(protocol.summary),
                   fmt::format("e5v eval run {} --model DIR --data {} --output report/",
                               protocol.name, protocol.example_data));
-  task->footer(about(protocol) + task->get_footer());
+  task.app().footer(about(protocol) + task.app().get_footer());
   return task;
 }
 
 void add_run(CLI::App& eval, CommandContext& context) {
-  CLI::App* const run = add_command(
+  const Command command = add_command(
       eval, context, "run", "Measure a system on a task: e5v eval run TASK",
       "e5v eval run flickr30k --model DIR --data flickr30k/ --output report/\n"
       "e5v eval run cirr --system searle --model clip-vit-large-patch14 --phi phi.safetensors "
@@ -272,8 +273,9 @@ void add_run(CLI::App& eval, CommandContext& context) {
       "e5v eval run retrieval --system vectors --text-vectors t.npy --image-vectors i.npy "
       "--data captions.tsv --output other/\n"
       "e5v eval run TASK --help shows a task's data and options.");
+  CLI::App* const run = &command.app();
   for (const Protocol& protocol : protocols()) {
-    set_up(*add_task(*run, context, protocol), {&eval, run}, context,
+    set_up(add_task(*run, context, protocol), {&eval, run}, context,
            std::make_shared<ProtocolMeasurement>(protocol));
   }
   run->allow_extras();  // names that are no task come to the callback
@@ -286,19 +288,18 @@ void add_run(CLI::App& eval, CommandContext& context) {
 
 void add_old_forms(CLI::App& eval, CommandContext& context) {
   for (const Protocol& protocol : protocols()) {
-    CLI::App* const task = add_task(eval, context, protocol);
-    task->group("");  // not in the help
-    set_up(*task, {&eval}, context, std::make_shared<LenientMeasurement>(protocol));
+    const Command task = add_task(eval, context, protocol);
+    task.app().group("");  // not in the help
+    set_up(task, {&eval}, context, std::make_shared<LenientMeasurement>(protocol));
   }
 }
 
 void add_compare(CLI::App& eval, CommandContext& context) {
-  CLI::App* const command =
-      add_command(eval, context, "compare", "Reports side by side, with differences",
-                  "e5v eval compare report/ other/");
+  Command command = add_command(eval, context, "compare", "Reports side by side, with differences",
+                                "e5v eval compare report/ other/");
   auto reports = std::make_shared<std::vector<fs::path>>();
-  command->add_option("reports", *reports, "Folders of reports of the same task");
-  command->callback([&eval, &context, reports] {
+  command.add_argument("reports", *reports, "Folders of reports of the same task");
+  command.set_callback([&eval, &context, reports] {
     refuse_options_before(eval);
     const Comparison comparison = compare_reports(*reports);
     if (context.json) {
@@ -310,17 +311,17 @@ void add_compare(CLI::App& eval, CommandContext& context) {
 }
 
 void add_pool(CLI::App& eval, CommandContext& context) {
-  CLI::App* const command = add_command(
-      eval, context, "pool", "One report of several of the same task and system (seeds, halves)",
-      "e5v eval pool seed-1/ seed-2/ seed-3/ --output pooled/");
+  Command command = add_command(eval, context, "pool",
+                                "One report of several of the same task and system (seeds, halves)",
+                                "e5v eval pool seed-1/ seed-2/ seed-3/ --output pooled/");
   struct Options {
     std::vector<fs::path> reports;
     fs::path output;
   };
   auto options = std::make_shared<Options>();
-  command->add_option("reports", options->reports, "Folders of reports");
-  CliOptionRegistry(*command).add("output", options->output, "Folder of the pooled report");
-  command->callback([&eval, &context, options] {
+  command.add_argument("reports", options->reports, "Folders of reports");
+  command.add("output", options->output, "Folder of the pooled report");
+  command.set_callback([&eval, &context, options] {
     refuse_options_before(eval);
     require_output(options->output);
     prepare_report_folder(options->output);
@@ -331,7 +332,7 @@ void add_pool(CLI::App& eval, CommandContext& context) {
 }  // namespace
 
 void register_eval(CLI::App& app, CommandContext& context) {
-  CLI::App* const eval = add_command(
+  const Command command = add_command(
       app, context, "eval", "Measure a model as the paper does, or compare reports",
       "e5v eval run flickr30k --model DIR --data flickr30k/ --output report/\n"
       "e5v eval run sts --model DIR --adapter run/adapter --data SentEval/data/downstream/STS "
@@ -341,15 +342,16 @@ void register_eval(CLI::App& app, CommandContext& context) {
       "--output prompts/\n"
       "e5v eval compare report/ other/\n"
       "e5v eval pool seed-1/ seed-2/ seed-3/ --output pooled/");
+  CLI::App* const eval = &command.app();
   add_run(*eval, context);
-  set_up(*add_command(
-             *eval, context, "gap", "Distance between the vectors of pictures and texts",
-             "e5v eval gap --model DIR --adapter run/adapter --data flickr30k/ --output gap/"),
-         {eval}, context, std::make_shared<GapMeasurement>());
-  set_up(*add_command(*eval, context, "prompts", "One task under several prompts",
-                      "e5v eval prompts --model DIR --data flickr30k/ --output prompts/\n"
-                      "e5v eval prompts --model DIR --prompts-task sts --prompts mine.json --data "
-                      "SentEval/data/downstream/STS --output prompts/"),
+  set_up(
+      add_command(*eval, context, "gap", "Distance between the vectors of pictures and texts",
+                  "e5v eval gap --model DIR --adapter run/adapter --data flickr30k/ --output gap/"),
+      {eval}, context, std::make_shared<GapMeasurement>());
+  set_up(add_command(*eval, context, "prompts", "One task under several prompts",
+                     "e5v eval prompts --model DIR --data flickr30k/ --output prompts/\n"
+                     "e5v eval prompts --model DIR --prompts-task sts --prompts mine.json --data "
+                     "SentEval/data/downstream/STS --output prompts/"),
          {eval}, context, std::make_shared<PromptsMeasurement>());
   add_compare(*eval, context);
   add_pool(*eval, context);

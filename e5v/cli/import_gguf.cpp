@@ -29,7 +29,7 @@ struct ImportGgufCommand {
 }  // namespace
 
 void register_import_gguf(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "import-gguf", "Make a model folder of llama.cpp's pair of files",
       "e5v import-gguf --gguf llava-Q4_K_M.gguf --mmproj mmproj-model-f16.gguf --config DIR \\\n"
       "    --output models/llava\n"
@@ -38,20 +38,13 @@ void register_import_gguf(CLI::App& app, CommandContext& context) {
       "original on the hub. Reads F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K; the language model\n"
       "is of the architecture llama.");
   auto import = std::make_shared<ImportGgufCommand>();
-  command->add_option("--gguf", import->source.model, "The language model")->required();
-  command->add_option("--mmproj", import->source.mmproj, "The vision tower and projector")
-      ->required();
-  command->add_option("--config", import->source.config, "Folder with the model's configuration")
-      ->required();
-  command->add_option("--output", import->output, "Folder to make; must be new or empty")
-      ->required();
-  command
-      ->add_option(
-          "--dtype", import->dtype,
-          "Of the weights: auto (bf16 where the file has bf16, else fp16), bf16, fp16, fp32")
-      ->check(CLI::IsMember({"auto", "bf16", "fp16", "fp32"}))
-      ->capture_default_str();
-  command->callback([import, &context] { import->run(context); });
+  command.add_required("gguf", import->source.model, "The language model");
+  command.add_required("mmproj", import->source.mmproj, "The vision tower and projector");
+  command.add_required("config", import->source.config, "Folder with the model's configuration");
+  command.add_required("output", import->output, "Folder to make; must be new or empty");
+  command.add("dtype", import->dtype, {"auto", "bf16", "fp16", "fp32"},
+              "Of the weights: auto (bf16 where the file has bf16, else fp16), bf16, fp16, fp32");
+  command.set_callback([import, &context] { import->run(context); });
 }
 
 }  // namespace e5v::detail

@@ -160,7 +160,7 @@ void IndexCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_index(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "index", "Make pictures searchable: embed those that are new or changed",
       "e5v index ~/Pictures --collection pictures --model DIR\n"
       "e5v index ~/Pictures --collection pictures            (again: only what has changed)\n"
@@ -172,29 +172,27 @@ void register_index(CLI::App& app, CommandContext& context) {
       "be\n"
       "filtered by as meta.NAME), or path, tab, caption.");
   auto index = std::make_shared<IndexCommand>();
-  command->add_option("pictures", index->roots, "Pictures and folders of pictures")->required();
-  CliOptionRegistry registry(*command);
-  registry.add("collection", index->collection,
-               "Folder of the collection; made if it is not there");
-  command->get_option("--collection")->required();
-  registry.add("captions", index->captions,
-               "File with captions and other facts about the pictures");
-  registry.add("exclude", index->excludes,
-               "Names, or paths below a folder, to pass over (*, ? and [] are patterns)");
-  registry.add("kind", index->kind,
-               "auto, flat (exact), hnsw-sq8 (fast, approximate) or ivfpq (small, approximate)");
-  command->add_option("--hnsw-m", index->hnsw_m, "Links of a vector in the graph: Faiss's M; 32");
-  command->add_option("--hnsw-ef-construction", index->hnsw_ef_construction,
-                      "Candidates for links: efConstruction; 200");
-  command->add_option("--hnsw-ef-search", index->hnsw_ef_search,
-                      "Candidates that a search keeps: efSearch; 256");
-  command->add_option("--ivf-nprobe", index->ivf_nprobe,
-                      "Clusters that a search looks into: nprobe; 0 = a twentieth");
-  registry.add("jobs", index->jobs, "Threads that read and decode pictures; 0 = the usable cores");
-  registry.add("watch", index->watch, "Go on, looking for changes until stopped");
-  registry.add("watch-every", index->watch_s, "Seconds between two looks");
-  index->embedder.register_options(registry);
-  command->callback([index, &context] { index->run(context); });
+  command.add_argument("pictures", index->roots, "Pictures and folders of pictures");
+  command.require_argument("pictures");
+  command.add("collection", index->collection, "Folder of the collection; made if it is not there");
+  command.require("collection");
+  command.add("captions", index->captions, "File with captions and other facts about the pictures");
+  command.add("exclude", index->excludes,
+              "Names, or paths below a folder, to pass over (*, ? and [] are patterns)");
+  command.add("kind", index->kind,
+              "auto, flat (exact), hnsw-sq8 (fast, approximate) or ivfpq (small, approximate)");
+  command.add("hnsw-m", index->hnsw_m, "Links of a vector in the graph: Faiss's M; 32");
+  command.add("hnsw-ef-construction", index->hnsw_ef_construction,
+              "Candidates for links: efConstruction; 200");
+  command.add("hnsw-ef-search", index->hnsw_ef_search,
+              "Candidates that a search keeps: efSearch; 256");
+  command.add("ivf-nprobe", index->ivf_nprobe,
+              "Clusters that a search looks into: nprobe; 0 = a twentieth");
+  command.add("jobs", index->jobs, "Threads that read and decode pictures; 0 = the usable cores");
+  command.add("watch", index->watch, "Go on, looking for changes until stopped");
+  command.add("watch-every", index->watch_s, "Seconds between two looks");
+  index->embedder.register_options(command);
+  command.set_callback([index, &context] { index->run(context); });
 }
 
 }  // namespace e5v::detail

@@ -132,15 +132,16 @@ void inspect(const std::filesystem::path& folder, const CommandContext& context)
 }  // namespace
 
 void register_inspect(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "inspect", "Say what a model folder holds and what it lacks",
       "e5v inspect models/e5-v\n"
       "e5v inspect models/e5-v --json\n"
       "\n"
       "Needs config.json only; no weight is loaded. Fails if loading the weights would.");
   auto folder = std::make_shared<std::filesystem::path>();
-  command->add_option("folder", *folder, "Model folder")->required();
-  command->callback([folder, &context] { inspect(*folder, context); });
+  command.add_argument("folder", *folder, "Model folder");
+  command.require_argument("folder");
+  command.set_callback([folder, &context] { inspect(*folder, context); });
 }
 
 }  // namespace e5v::detail

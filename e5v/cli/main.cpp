@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -103,14 +104,15 @@ int main(int argc, char** argv) {
   // parent process had the signal ignored.
   std::signal(SIGPIPE, SIG_DFL);
   try {
-    return e5v::run(argc, argv);
+    return e5v::detail::run(argc, argv);
   } catch (const e5v::ConfigError& error) {
-    return e5v::complain(error.what(), e5v::kUsage);
+    return e5v::detail::complain(error.what(), e5v::detail::kUsage);
   } catch (const e5v::Error& error) {
-    return e5v::complain(error.what(), e5v::kFailed);
+    return e5v::detail::complain(error.what(), e5v::detail::kFailed);
   } catch (const std::bad_alloc&) {
-    return e5v::complain("out of memory", e5v::kFailed);
+    return e5v::detail::complain("out of memory", e5v::detail::kFailed);
   } catch (const std::exception& error) {
-    return e5v::complain(fmt::format("unexpected error: {}", error.what()), e5v::kFailed);
+    return e5v::detail::complain(fmt::format("unexpected error: {}", error.what()),
+                                 e5v::detail::kFailed);
   }
 }

@@ -50,22 +50,20 @@ struct MergeCommand {
 }  // namespace
 
 void register_merge(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "merge",
       "Merge a LoRA adapter, or a CLIP's vision tower, into a full checkpoint",
       "e5v merge --model models/llama3-llava-next-8b --adapter run --output models/e5v\n"
       "e5v merge --model language/model --vision-tower clip/model --output joined");
   auto merge = std::make_shared<MergeCommand>();
-  command->add_option("--model", merge->files.model, "Checkpoint folder")->required();
-  command->add_option("--adapter", merge->files.adapter, "PEFT adapter folder");
-  command->add_option("--vision-tower", merge->vision_tower,
-                      "CLIP folder whose vision tower replaces the model's, or LLaVA "
-                      "folder whose tower and projector do");
-  command->add_option("--output", merge->files.output, "Folder to make; must be new or empty")
-      ->required();
-  CliOptionRegistry registry(*command);
-  registry.add("check", merge->check, "Compare embeddings with those before merging");
-  command->callback([merge, &context] { merge->run(context); });
+  command.add_required("model", merge->files.model, "Checkpoint folder");
+  command.add("adapter", merge->files.adapter, "PEFT adapter folder");
+  command.add("vision-tower", merge->vision_tower,
+              "CLIP folder whose vision tower replaces the model's, or LLaVA "
+              "folder whose tower and projector do");
+  command.add_required("output", merge->files.output, "Folder to make; must be new or empty");
+  command.add("check", merge->check, "Compare embeddings with those before merging");
+  command.set_callback([merge, &context] { merge->run(context); });
 }
 
 }  // namespace e5v::detail

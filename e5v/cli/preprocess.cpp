@@ -59,7 +59,7 @@ struct PreprocessCommand {
 }  // namespace
 
 void register_preprocess(CLI::App& app, CommandContext& context) {
-  CLI::App* command =
+  Command command =
       add_command(app, context, "preprocess", "Write a picture as the vision tower's input",
                   "e5v preprocess --model models/e5-v --image photo.jpg --output tiles.npy\n"
                   "e5v preprocess --model models/e5-v --image photo.jpg --output tiles.npy "
@@ -69,17 +69,15 @@ void register_preprocess(CLI::App& app, CommandContext& context) {
                   "Qwen3-VL [patches, values]. Prints the chosen resolution and how many tokens\n"
                   "stand for the picture.");
   auto preprocess = std::make_shared<PreprocessCommand>();
-  command->add_option("--model", preprocess->model,
-                      "Model folder; else E5V_MODEL or the built-in miniature");
-  command->add_option("--image", preprocess->image, "JPEG, PNG, WebP, GIF or BMP file")->required();
-  command->add_option("--output", preprocess->output, ".npy file to write")->required();
-  CliOptionRegistry registry(*command);
-  registry.add("image-processing", preprocess->rule,
-               {{"current", ImageProcessing::kCurrent}, {"4.41", ImageProcessing::k4_41}},
-               "Padding and resizing as transformers does today, or as 4.41 did for the paper");
-  registry.add("exif", preprocess->decode.apply_exif_orientation,
-               "Turn the picture as its EXIF orientation says");
-  command->callback([preprocess, &context] {
+  command.add("model", preprocess->model, "Model folder; else E5V_MODEL or the built-in miniature");
+  command.add_required("image", preprocess->image, "JPEG, PNG, WebP, GIF or BMP file");
+  command.add_required("output", preprocess->output, ".npy file to write");
+  command.add("image-processing", preprocess->rule,
+              {{"current", ImageProcessing::kCurrent}, {"4.41", ImageProcessing::k4_41}},
+              "Padding and resizing as transformers does today, or as 4.41 did for the paper");
+  command.add("exif", preprocess->decode.apply_exif_orientation,
+              "Turn the picture as its EXIF orientation says");
+  command.set_callback([preprocess, &context] {
     if (preprocess->model.empty()) preprocess->model = default_model();
     preprocess->run(context);
   });

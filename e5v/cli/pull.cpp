@@ -29,7 +29,7 @@ struct PullCommand {
 }  // namespace
 
 void register_pull(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "pull", "Download a model from a Hugging Face-style hub",
       "e5v pull royokong/e5-v\n"
       "e5v pull royokong/e5-v --output models/e5-v --revision main\n"
@@ -40,17 +40,17 @@ void register_pull(CLI::App& app, CommandContext& context) {
       "a second run downloads nothing. HF_TOKEN, HF_HOME and HF_ENDPOINT are honoured.");
   auto pull = std::make_shared<PullCommand>();
   PullOptions& options = pull->options;
-  command->add_option("repository", options.repository, "OWNER/NAME")->required();
-  CliOptionRegistry registry(*command);
-  registry.add("revision", options.revision, "Branch, tag or commit");
-  registry.add("output", options.output,
-               "Folder to write to; without it the cache that transformers uses too (HF_HOME)");
-  registry.add("endpoint", pull->endpoint,
-               "Address of the hub [HF_ENDPOINT, else https://huggingface.co]");
-  registry.add("include", options.include,
-               "Patterns of the files wanted, instead of those that e5v can use");
-  registry.add("exclude", options.exclude, "Patterns of the files not wanted");
-  command->callback([pull, &context] { pull->run(context); });
+  command.add_argument("repository", options.repository, "OWNER/NAME");
+  command.require_argument("repository");
+  command.add("revision", options.revision, "Branch, tag or commit");
+  command.add("output", options.output,
+              "Folder to write to; without it the cache that transformers uses too (HF_HOME)");
+  command.add("endpoint", pull->endpoint,
+              "Address of the hub [HF_ENDPOINT, else https://huggingface.co]");
+  command.add("include", options.include,
+              "Patterns of the files wanted, instead of those that e5v can use");
+  command.add("exclude", options.exclude, "Patterns of the files not wanted");
+  command.set_callback([pull, &context] { pull->run(context); });
 }
 
 }  // namespace e5v::detail

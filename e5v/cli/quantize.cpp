@@ -10,6 +10,7 @@
 #include "e5v/cli/commands.h"
 #include "e5v/convert/quantize_checkpoint.h"
 #include "e5v/embed/item_source.h"
+#include "e5v/model/packed_batch.h"
 
 namespace e5v::detail {
 namespace {
@@ -66,7 +67,7 @@ void QuantizeCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_quantize(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "quantize", "Write a model with its weights rounded to 8 or 4 bits",
       "e5v quantize --model models/e5-v --precision int8 --output models/e5-v-int8\n"
       "e5v embed --model models/e5-v-int8 --input items.jsonl --output items.npy\n"
@@ -79,18 +80,16 @@ void register_quantize(CLI::App& app, CommandContext& context) {
       "--calibration takes texts and pictures such as will be embedded, a few hundred: int4 then\n"
       "loses several times less, but takes minutes (1 B weights: 4, on two cores).");
   auto quantize = std::make_shared<QuantizeCommand>();
-  command->add_option("--model", quantize->model, "Checkpoint folder")->required();
-  command->add_option("--output", quantize->output, "Folder to make; must be new or empty")
-      ->required();
-  CliOptionRegistry registry(*command);
-  registry.add("precision", quantize->precision,
-               {{"int8", Precision::kInt8}, {"int4", Precision::kInt4}, {"nf4", Precision::kNf4}},
-               "Of the weights");
-  command->add_option("--calibration", quantize->calibration,
-                      "int4: items (as of embed --input) for whose states the weights are rounded");
-  registry.add("calibration-tokens", quantize->calibration_tokens, "Tokens of those at the most");
-  registry.add("threads", quantize->threads, "Threads; 0 = the usable cores");
-  command->callback([quantize, &context] { quantize->run(context); });
+  command.add_required("model", quantize->model, "Checkpoint folder");
+  command.add_required("output", quantize->output, "Folder to make; must be new or empty");
+  command.add("precision", quantize->precision,
+              {{"int8", Precision::kInt8}, {"int4", Precision::kInt4}, {"nf4", Precision::kNf4}},
+              "Of the weights");
+  command.add("calibration", quantize->calibration,
+              "int4: items (as of embed --input) for whose states the weights are rounded");
+  command.add("calibration-tokens", quantize->calibration_tokens, "Tokens of those at the most");
+  command.add("threads", quantize->threads, "Threads; 0 = the usable cores");
+  command.set_callback([quantize, &context] { quantize->run(context); });
 }
 
 }  // namespace e5v::detail

@@ -27,7 +27,7 @@ struct RandomModelCommand {
 }  // namespace
 
 void register_random_model(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "random-model", "Write a model of a given shape with random weights",
       "e5v random-model --preset tiny --output models/tiny\n"
       "e5v random-model --preset 1b --seed 7 --output models/1b\n"
@@ -39,11 +39,9 @@ void register_random_model(CLI::App& app, CommandContext& context) {
       "bf16: tiny 0.5 MB, 1b 3 GB, qwen3-vl-2b 4.3 GB, qwen3-vl-8b 16 GB, e5v-8b 17 GB.\n"
       "Transformers can load it, too.");
   auto random_model = std::make_shared<RandomModelCommand>();
-  CliOptionRegistry registry(*command);
-  random_model->options.register_options(registry);
-  command->add_option("--output", random_model->output, "Folder to make; must be new or empty")
-      ->required();
-  command->callback([random_model, &context] { random_model->run(context); });
+  random_model->options.register_options(command);
+  command.add_required("output", random_model->output, "Folder to make; must be new or empty");
+  command.set_callback([random_model, &context] { random_model->run(context); });
 }
 
 }  // namespace e5v::detail

@@ -110,7 +110,7 @@ void SearchCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_search(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "search",
       "Find pictures by words, by a picture, or by a picture changed by words",
       "e5v search --collection pictures 'a dog on grass'\n"
@@ -125,25 +125,24 @@ void register_search(CLI::App& app, CommandContext& context) {
       "The collection names its model; --model chooses another copy of it. A score is a cosine;\n"
       "equal scores are in the order of indexing. --where: see docs/search.md.");
   auto search = std::make_shared<SearchCommand>();
-  command->add_option("text", search->text,
-                      "What the picture shows, or how it differs from --image");
-  CliOptionRegistry registry(*command);
-  registry.add("collection", search->collection,
-               "Folder of the collection, or postgresql://… of an exported one");
-  command->get_option("--collection")->required();
-  registry.add("image", search->image, "A picture to search by");
-  registry.add("item", search->item, "Id of a result to search by, as by its picture; 0 = none");
-  registry.add("plus", search->plus, "A text that results should be more like");
-  registry.add("minus", search->minus, "A text that results should be less like");
-  registry.add("weight", search->weight,
-               "Of text and picture, against 1 for each --plus and --minus");
-  command->add_option("-k,--results", search->k, "Results at the most")->capture_default_str();
-  registry.add("min-score", search->min_score, "Leave out results below this cosine");
-  registry.add("where", search->where, "Only items of which this is true");
-  registry.add("paths-only", search->paths_only, "Print paths, one a line");
-  registry.add("html", search->html, "Write a page with the pictures instead");
-  search->embedder.register_options(registry);
-  command->callback([search, &context] { search->run(context); });
+  command.add_argument("text", search->text,
+                       "What the picture shows, or how it differs from --image");
+  command.add("collection", search->collection,
+              "Folder of the collection, or postgresql://… of an exported one");
+  command.require("collection");
+  command.add("image", search->image, "A picture to search by");
+  command.add("item", search->item, "Id of a result to search by, as by its picture; 0 = none");
+  command.add("plus", search->plus, "A text that results should be more like");
+  command.add("minus", search->minus, "A text that results should be less like");
+  command.add("weight", search->weight,
+              "Of text and picture, against 1 for each --plus and --minus");
+  command.add("-k,--results", search->k, "Results at the most");
+  command.add("min-score", search->min_score, "Leave out results below this cosine");
+  command.add("where", search->where, "Only items of which this is true");
+  command.add("paths-only", search->paths_only, "Print paths, one a line");
+  command.add("html", search->html, "Write a page with the pictures instead");
+  search->embedder.register_options(command);
+  command.set_callback([search, &context] { search->run(context); });
 }
 
 }  // namespace e5v::detail

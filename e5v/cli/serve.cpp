@@ -107,7 +107,7 @@ void ServeCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_serve(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "serve", "Serve embeddings and search over HTTP, and a page to search with",
       "e5v serve --model DIR\n"
       "e5v serve --collection pictures             (and open http://127.0.0.1:8080/)\n"
@@ -118,11 +118,10 @@ void register_serve(CLI::App& app, CommandContext& context) {
       "The request shapes of OpenAI, Jina, vLLM, Cohere, Voyage and Infinity: docs/server.md.\n"
       "SIGTERM ends it when what was accepted is answered.");
   auto serve = std::make_shared<ServeCommand>();
-  CliOptionRegistry registry(*command);
-  registry.add("collection", serve->collection, "Folder of a collection to search in");
-  serve->options.register_options(registry);
-  serve->embedder.register_options(registry);
-  command->callback([serve, &context] { serve->run(context); });
+  command.add("collection", serve->collection, "Folder of a collection to search in");
+  serve->options.register_options(command);
+  serve->embedder.register_options(command);
+  command.set_callback([serve, &context] { serve->run(context); });
 }
 
 }  // namespace e5v::detail

@@ -29,7 +29,7 @@ struct ShapesCommand {
 }  // namespace
 
 void register_shapes(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "shapes", "Draw a small world of coloured shapes, with captions and questions",
       "e5v shapes --output shapes/test\n"
       "e5v shapes --split train --scenes 20000 --parts rand --parts triplets --output "
@@ -41,11 +41,9 @@ void register_shapes(CLI::App& app, CommandContext& context) {
       "pictures), triplets (for e5v train), questions, and, where asked for, conversations (to\n"
       "pretrain a model on).");
   auto shapes = std::make_shared<ShapesCommand>();
-  CliOptionRegistry registry(*command);
-  shapes->options.register_options(registry);
-  command->add_option("--output", shapes->output, "Folder to make; must be new or empty")
-      ->required();
-  command->callback([shapes, &context] { shapes->run(context); });
+  shapes->options.register_options(command);
+  command.add_required("output", shapes->output, "Folder to make; must be new or empty");
+  command.set_callback([shapes, &context] { shapes->run(context); });
 }
 
 }  // namespace e5v::detail

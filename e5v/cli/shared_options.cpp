@@ -7,10 +7,10 @@ namespace e5v::detail {
 template <class T>
 void SharedOptions::add_shared(std::string_view name, T& value, std::string_view help) {
   const auto [field, is_new] = fields_.try_emplace(std::string(name), &value);
-  if (is_new) return CliOptionRegistry::add(name, value, help);
+  if (is_new) return Command::add(name, value, help);
   T* const first = std::any_cast<T*>(field->second);
   copies_.push_back([this, flag = field->first, first, &value] {
-    if (is_given(flag)) value = *first;
+    if (was_given(flag)) value = *first;
   });
 }
 
@@ -49,22 +49,13 @@ void SharedOptions::add_choice(std::string_view name, std::vector<std::string> c
     const auto choose_all = [all = shared->second](size_t chosen) {
       for (const auto& each : *all) each(chosen);
     };
-    CliOptionRegistry::add_choice(name, std::move(choices), current, choose_all, help);
+    Command::add_choice(name, std::move(choices), current, choose_all, help);
   }
   shared->second->push_back(std::move(choose));
 }
 
 void SharedOptions::copy_given() const {
   for (const auto& copy : copies_) copy();
-}
-
-bool SharedOptions::is_given(const std::string& name) const {
-  // The flag of a field that is on by default turns it off.
-  for (const std::string& flag : {"--" + name, "--no-" + name}) {
-    const CLI::Option* const option = command_.get_option_no_throw(flag);
-    if (option != nullptr && option->count() > 0) return true;
-  }
-  return false;
 }
 
 }  // namespace e5v::detail

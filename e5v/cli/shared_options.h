@@ -15,11 +15,11 @@ namespace e5v::detail {
 /// Lets several structs of options share the flags of one command: a flag that more than one of
 /// them declares is there once, with the help and default of the first, and sets the fields of all.
 /// For a command whose arguments decide which of the structs is used.
-class SharedOptions : public CliOptionRegistry {
+class SharedOptions : public Command {
  public:
-  explicit SharedOptions(CLI::App& command) : CliOptionRegistry(command), command_(command) {}
+  explicit SharedOptions(const Command& command) : Command(command) {}
 
-  using CliOptionRegistry::add;
+  using Command::add;
   void add(std::string_view name, bool& value, std::string_view help) override;
   void add(std::string_view name, int64_t& value, std::string_view help) override;
   void add(std::string_view name, double& value, std::string_view help) override;
@@ -41,9 +41,7 @@ class SharedOptions : public CliOptionRegistry {
 
   template <class T>
   void add_shared(std::string_view name, T& value, std::string_view help);
-  bool is_given(const std::string& name) const;
 
-  CLI::App& command_;
   std::map<std::string, std::any, std::less<>> fields_;  // of each name the first field, a T*
   std::map<std::string, std::shared_ptr<Choosers>, std::less<>> choosers_;
   std::vector<std::function<void()>> copies_;

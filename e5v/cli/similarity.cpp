@@ -85,17 +85,17 @@ void SimilarityCommand::run(const CommandContext& context) const {
 }  // namespace
 
 void register_similarity(CLI::App& app, CommandContext& context) {
-  CLI::App* command =
+  Command command =
       add_command(app, context, "similarity", "Print the cosines between texts and images",
                   "e5v similarity --model DIR 'a dog on grass' dog.jpg cat.jpg\n"
                   "e5v similarity --model DIR --json 'red' 'blue' sky.png\n"
                   "\n"
                   "An argument that is the path of a picture is that picture, any other a text.");
   auto similarity = std::make_shared<SimilarityCommand>();
-  command->add_option("items", similarity->items, "Texts and paths of pictures")->required();
-  CliOptionRegistry registry(*command);
-  similarity->embedder.register_options(registry);
-  command->callback([similarity, &context] {
+  command.add_argument("items", similarity->items, "Texts and paths of pictures");
+  command.require_argument("items");
+  similarity->embedder.register_options(command);
+  command.set_callback([similarity, &context] {
     similarity->embedder.choose_model();
     similarity->run(context);
   });

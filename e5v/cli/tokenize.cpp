@@ -60,7 +60,7 @@ struct TokenizeCommand {
 }  // namespace
 
 void register_tokenize(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "tokenize", "Print the token ids of texts",
       "e5v tokenize --model models/e5-v < lines.txt\n"
       "echo 'a photo of a cat' | e5v tokenize --model models/e5-v --template\n"
@@ -68,15 +68,14 @@ void register_tokenize(CLI::App& app, CommandContext& context) {
       "One text a line in; one line of JSON out: {\"text\", \"ids\", \"tokens\"}. Control tokens\n"
       "written out in a text are ordinary text unless --allow-special is given.");
   auto tokenize = std::make_shared<TokenizeCommand>();
-  command->add_option("--model", tokenize->model,
-                      "Folder with a tokenizer.json; else E5V_MODEL or the built-in miniature");
-  CliOptionRegistry registry(*command);
-  registry.add("allow-special", tokenize->allow_special,
-               "Let control tokens in a text, such as <|eot_id|>, be control tokens");
-  registry.add("template", tokenize->in_template,
-               "Put each text into the task's prompt for this model first");
-  registry.add("task", tokenize->task, "Whose prompt --template takes");
-  command->callback([tokenize, &context] {
+  command.add("model", tokenize->model,
+              "Folder with a tokenizer.json; else E5V_MODEL or the built-in miniature");
+  command.add("allow-special", tokenize->allow_special,
+              "Let control tokens in a text, such as <|eot_id|>, be control tokens");
+  command.add("template", tokenize->in_template,
+              "Put each text into the task's prompt for this model first");
+  command.add("task", tokenize->task, "Whose prompt --template takes");
+  command.set_callback([tokenize, &context] {
     if (tokenize->model.empty()) tokenize->model = default_model();
     tokenize->run(context);
   });

@@ -1,6 +1,7 @@
 #include "e5v/cli/train_command.h"
 
 #include <ATen/Parallel.h>
+#include <CLI/CLI.hpp>
 #include <fmt/ranges.h>
 
 #include <memory>
@@ -34,7 +35,7 @@ struct TrainCommand {
     command.add_option("--data", files.data, "What is trained on, as the objective takes it")
         ->required();
     command.add_option("--output", files.output, "Folder of the run")->required();
-    CliOptionRegistry registry(command);
+    Command registry(command);
     if (objective.empty()) {
       std::vector<std::string> names;
       for (const ObjectiveType& type : types) names.emplace_back(type.name);
@@ -115,9 +116,9 @@ struct TrainCommand {
 
 void add_train_command(CLI::App& app, CommandContext& context, const TrainCommandTexts& texts,
                        const ReportTraining& report) {
-  CLI::App* command = add_command(app, context, texts.name, texts.description, texts.examples);
-  const auto train = std::make_shared<TrainCommand>(*command, texts.objective, report);
-  command->callback([train, &context] { train->run(context); });
+  Command command = add_command(app, context, texts.name, texts.description, texts.examples);
+  const auto train = std::make_shared<TrainCommand>(command.app(), texts.objective, report);
+  command.set_callback([train, &context] { train->run(context); });
 }
 
 }  // namespace e5v::detail

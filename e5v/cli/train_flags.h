@@ -1,12 +1,15 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "e5v/base/json.h"
 #include "e5v/train/objective.h"
+
+namespace CLI {
+class App;
+}
 
 namespace e5v::detail {
 

@@ -103,7 +103,7 @@ void WordsCommand::run(const CommandContext& context) {
 }  // namespace
 
 void register_words(CLI::App& app, CommandContext& context) {
-  CLI::App* command = add_command(
+  Command command = add_command(
       app, context, "words", "Print the words that an embedding stands for",
       "e5v words --model DIR photo.jpg 'a dog on grass'\n"
       "e5v words --model DIR --adapter run/adapter photo.jpg 'a dog on grass' --top 5\n"
@@ -112,11 +112,11 @@ void register_words(CLI::App& app, CommandContext& context) {
       "after training. An argument that is the path of a picture is that picture, any other a "
       "text.");
   auto words = std::make_shared<WordsCommand>();
-  command->add_option("items", words->items, "Texts and paths of pictures")->required();
-  CliOptionRegistry registry(*command);
-  registry.add("top", words->top, "Words of each item");
-  words->embedder.register_options(registry);
-  command->callback([words, &context] { words->run(context); });
+  command.add_argument("items", words->items, "Texts and paths of pictures");
+  command.require_argument("items");
+  command.add("top", words->top, "Words of each item");
+  words->embedder.register_options(command);
+  command.set_callback([words, &context] { words->run(context); });
 }
 
 }  // namespace e5v::detail

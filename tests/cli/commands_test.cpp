@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
+
 namespace e5v::detail {
 namespace {
 
@@ -35,11 +37,11 @@ struct PaintOptions {
   }
 };
 
-class CliOptionRegistryTest : public ::testing::Test {
+class CommandTest : public ::testing::Test {
  protected:
-  CliOptionRegistryTest() {
-    CliOptionRegistry registry(app_);
-    options_.register_options(registry);
+  CommandTest() {
+    Command command(app_);
+    options_.register_options(command);
     app_.add_option("rest", rest_);
   }
   void parse(const std::string& line) { app_.parse(line); }
@@ -49,7 +51,7 @@ class CliOptionRegistryTest : public ::testing::Test {
   std::vector<std::string> rest_;
 };
 
-TEST_F(CliOptionRegistryTest, WithoutFlagsTheDefaultsStay) {
+TEST_F(CommandTest, WithoutFlagsTheDefaultsStay) {
   parse("");
   EXPECT_FALSE(options_.glossy);
   EXPECT_TRUE(options_.dry);
@@ -57,7 +59,7 @@ TEST_F(CliOptionRegistryTest, WithoutFlagsTheDefaultsStay) {
   EXPECT_EQ(options_.colour, Colour::kGreen);
 }
 
-TEST_F(CliOptionRegistryTest, EveryKindOfFieldHasItsFlag) {
+TEST_F(CommandTest, EveryKindOfFieldHasItsFlag) {
   parse(
       "--glossy --no-dry --layers 3 --width 1.5 --name=door --output a/b --room x --room y "
       "--colour red z");
@@ -72,19 +74,19 @@ TEST_F(CliOptionRegistryTest, EveryKindOfFieldHasItsFlag) {
   EXPECT_THAT(rest_, ElementsAre("z"));
 }
 
-TEST_F(CliOptionRegistryTest, AListTakesOneValueAFlag) {
+TEST_F(CommandTest, AListTakesOneValueAFlag) {
   parse("--room x y");
   EXPECT_THAT(options_.rooms, ElementsAre("x"));
   EXPECT_THAT(rest_, ElementsAre("y"));
 }
 
-TEST_F(CliOptionRegistryTest, TheHelpShowsDefaultsAndChoices) {
+TEST_F(CommandTest, TheHelpShowsDefaultsAndChoices) {
   const std::string help = app_.help();
   EXPECT_THAT(help, ContainsRegex("--layers INT(=2| .2.)"));  // CLI11 2.1 writes =2, later [2]
   EXPECT_THAT(help, HasSubstr("red, green [green]"));
 }
 
-TEST_F(CliOptionRegistryTest, RefusesValuesOfAnotherKind) {
+TEST_F(CommandTest, RefusesValuesOfAnotherKind) {
   for (const char* line :
        {"--layers x", "--layers 1.5", "--width wide", "--colour blue", "--layers"}) {
     EXPECT_THROW(parse(line), CLI::ParseError) << line;

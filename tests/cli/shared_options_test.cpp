@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
+
 namespace e5v::detail {
 namespace {
 
@@ -39,7 +41,7 @@ class SharedOptionsTest : public testing::Test {
   }
 
   CLI::App command_;
-  SharedOptions registry_{command_};
+  SharedOptions registry_{Command(command_)};
   Options first_, second_;
 };
 
