@@ -4,7 +4,10 @@
 #include <utility>
 
 #include "e5v/base/error.h"
+#include "e5v/model/checkpoint_matcher.h"
 #include "e5v/model/load_parameters.h"
+#include "e5v/model/packed_batch.h"
+#include "e5v/model/precision_forms.h"
 #include "e5v/nn/stored_tensor.h"
 
 namespace e5v::detail {

@@ -16,7 +16,9 @@
 #include "e5v/checkpoint/gguf.h"
 #include "e5v/convert/model_folder.h"
 #include "e5v/families/registry.h"
+#include "e5v/model/model.h"
 #include "e5v/nn/linear.h"
+#include "e5v/nn/parameter_visitor.h"
 
 namespace e5v::detail {
 namespace {

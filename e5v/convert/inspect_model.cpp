@@ -8,8 +8,12 @@
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
 #include "e5v/families/registry.h"
+#include "e5v/model/checkpoint_matcher.h"
+#include "e5v/model/model.h"
+#include "e5v/model/precision_forms.h"
 #include "e5v/model/stored_precision.h"
 #include "e5v/nn/linear.h"
+#include "e5v/nn/parameter_visitor.h"
 
 namespace e5v::detail {
 namespace {

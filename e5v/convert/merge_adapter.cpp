@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "e5v/base/error.h"
+#include "e5v/checkpoint/checkpoint.h"
 #include "e5v/convert/rewrite_checkpoint.h"
 #include "e5v/embed/embedder.h"
 #include "e5v/families/registry.h"

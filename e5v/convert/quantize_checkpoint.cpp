@@ -11,7 +11,10 @@
 #include "e5v/convert/calibration.h"
 #include "e5v/convert/model_folder.h"
 #include "e5v/families/registry.h"
+#include "e5v/model/checkpoint_matcher.h"
 #include "e5v/model/checkpoint_report.h"
+#include "e5v/model/model.h"
+#include "e5v/model/packed_batch.h"
 #include "e5v/model/stored_precision.h"
 #include "e5v/nn/stored_tensor.h"
 

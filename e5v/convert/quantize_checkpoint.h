@@ -3,10 +3,11 @@
 #include <filesystem>
 
 #include "e5v/base/progress.h"
-#include "e5v/model/packed_batch.h"
 #include "e5v/model/precision.h"
 
 namespace e5v::detail {
+
+struct PackedBatch;
 
 /// Writes a model folder whose weights are rounded to `precision` (int8, int4 or nf4) once, so that
 /// loading it takes no longer than reading it: docs/formats.md says how they lie. Every command

@@ -22,6 +22,7 @@
 #include "e5v/convert/model_folder.h"
 #include "e5v/families/model_preset.h"
 #include "e5v/nn/linear.h"
+#include "e5v/nn/parameter_visitor.h"
 #include "e5v/text/word_tokenizer.h"
 
 namespace e5v::detail {

@@ -1,5 +1,6 @@
 #include "e5v/convert/weight_groups.h"
 
+#include "e5v/model/precision_forms.h"
 #include "e5v/nn/fused_linear.h"
 
 namespace e5v::detail {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "e5v/checkpoint/weight_names.h"
 #include "e5v/model/checkpoint_report.h"
 #include "e5v/model/model.h"
 #include "e5v/model/precision.h"

@@ -7,6 +7,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/threads.h"
+#include "e5v/model/load_parameters.h"
 
 namespace e5v::detail {
 namespace {

@@ -10,6 +10,7 @@
 #include "e5v/base/threads.h"
 #include "e5v/embed/device.h"
 #include "e5v/embed/encoding.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/registry.h"
 #include "e5v/model/stored_precision.h"
 

@@ -13,7 +13,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/embed/item_source.h"
 #include "e5v/embed/prepare.h"
-#include "e5v/model/load_parameters.h"
+#include "e5v/model/precision.h"
 
 namespace e5v::detail {
 

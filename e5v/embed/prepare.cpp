@@ -5,6 +5,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 #include "e5v/families/registry.h"
+#include "e5v/model/packed_batch.h"
 
 namespace e5v::detail {
 namespace {

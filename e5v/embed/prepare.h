@@ -9,12 +9,13 @@
 #include "e5v/image/decode.h"
 #include "e5v/item.h"
 #include "e5v/model/architecture.h"
-#include "e5v/model/packed_batch.h"
 #include "e5v/model/picture_rules.h"
 #include "e5v/text/prompts.h"
 #include "e5v/text/tokenizer.h"
 
 namespace e5v::detail {
+
+struct PackedBatch;
 
 /// How items become tokens and tiles.
 struct PrepareOptions {

@@ -5,6 +5,8 @@
 #include "e5v/base/error.h"
 #include "e5v/families/llava_next.h"
 #include "e5v/families/llava_picture_rules.h"
+#include "e5v/model/model.h"
+#include "e5v/model/vision_tower.h"
 
 namespace e5v::detail {
 namespace {

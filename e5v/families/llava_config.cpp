@@ -1,6 +1,7 @@
 #include "e5v/families/llava_config.h"
 
 #include "e5v/model/config_fields.h"
+#include "e5v/model/vision_tower.h"
 
 namespace e5v::detail {
 namespace {
@@ -44,6 +45,10 @@ Json default_vision_config() {
 int64_t LlavaConfig::num_vision_layers() const {
   return vision_feature_layer >= 0 ? vision_feature_layer
                                    : vision.num_hidden_layers + 1 + vision_feature_layer;
+}
+
+const VisionTowerKind& LlavaConfig::vision_tower_kind() const {
+  return detail::vision_tower_kind(vision.model_type);
 }
 
 VisionFeatures LlavaConfig::vision_features() const {

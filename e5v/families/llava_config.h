@@ -7,9 +7,11 @@
 
 #include "e5v/model/text_config.h"
 #include "e5v/model/vision_config.h"
-#include "e5v/model/vision_tower.h"
 
 namespace e5v::detail {
+
+struct VisionFeatures;
+struct VisionTowerKind;
 
 /// config.json of a LLaVA-1.5 or LLaVA-NeXT checkpoint, of transformers 4.39 to 5.x.
 struct LlavaConfig {
@@ -29,9 +31,7 @@ struct LlavaConfig {
   Activation projector_hidden_act = Activation::kGelu;
   bool multimodal_projector_bias = true;
 
-  const VisionTowerKind& vision_tower_kind() const {
-    return detail::vision_tower_kind(vision.model_type);
-  }
+  const VisionTowerKind& vision_tower_kind() const;
   /// Which of the tower's states are wanted.
   VisionFeatures vision_features() const;
   /// Number of encoder layers that the chosen feature layer needs.

@@ -7,6 +7,7 @@
 #include "e5v/families/llava_config.h"
 #include "e5v/model/llama.h"
 #include "e5v/model/model.h"
+#include "e5v/model/vision_tower.h"
 
 namespace e5v::detail {
 

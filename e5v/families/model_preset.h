@@ -8,9 +8,10 @@
 
 #include "e5v/base/json.h"
 #include "e5v/checkpoint/weight_names.h"
-#include "e5v/nn/parameter_visitor.h"
 
 namespace e5v::detail {
+
+class ParameterVisitor;
 
 /// A model's shape, in the form of the files that state it in a checkpoint folder.
 struct ModelPreset {

@@ -36,15 +36,4 @@ std::shared_ptr<const Architecture> load_architecture(const std::filesystem::pat
   return read_config(model_dir, &architecture_from_json);
 }
 
-std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
-                                  const LoadOptions& options) {
-  const auto architecture = load_architecture(model_dir);
-  std::unique_ptr<Model> model = architecture->make_model();
-  const Precision precision =
-      load_parameters(*model, architecture->weight_names(), model_dir, options);
-  model->set_compute_dtype(compute_dtype(precision));
-  model->set_device(options.device);
-  return model;
-}
-
 }  // namespace e5v::detail

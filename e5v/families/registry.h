@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "e5v/model/architecture.h"
-#include "e5v/model/load_parameters.h"
 
 namespace e5v::detail {
 
@@ -26,12 +25,5 @@ std::shared_ptr<const Architecture> architecture_from_json(const Json& config);
 
 /// The same of MODEL_DIR/config.json; errors name the file.
 std::shared_ptr<const Architecture> load_architecture(const std::filesystem::path& model_dir);
-
-/// Loads a checkpoint folder (config.json and safetensors, any key layout). Weights are streamed:
-/// each goes to its final storage once and its file pages are released, so that the peak is the
-/// final weights and one layer.
-/// Throws FileError, FormatError (all missing and misshaped tensors in one), ConfigError.
-std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
-                                  const LoadOptions& options = {});
 
 }  // namespace e5v::detail

@@ -12,12 +12,14 @@
 #include "e5v/checkpoint/weight_names.h"
 #include "e5v/image/anyres.h"  // ImageProcessing
 #include "e5v/model/gguf_names.h"
-#include "e5v/model/model.h"
 #include "e5v/model/picture_rules.h"
 #include "e5v/model/text_config.h"
 #include "e5v/text/prompts.h"
 
 namespace e5v::detail {
+
+class Model;
+class ParameterVisitor;
 
 /// All that is particular to a family of models, for one config.json of it. Embedder, trainer,
 /// quantiser, inspect and server see this and nothing else of a family; families/ has one file for

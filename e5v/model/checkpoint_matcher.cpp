@@ -1,10 +1,11 @@
-#include "e5v/model/checkpoint_report.h"
+#include "e5v/model/checkpoint_matcher.h"
 
 #include <algorithm>
 
 #include <fmt/ranges.h>
 
 #include "e5v/base/error.h"
+#include "e5v/model/precision_forms.h"
 #include "e5v/nn/linear.h"
 
 namespace e5v::detail {

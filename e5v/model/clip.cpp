@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "e5v/base/error.h"
+#include "e5v/model/precision_forms.h"
 
 namespace e5v::detail {
 namespace {

@@ -9,6 +9,7 @@
 #include "e5v/model/text_config.h"
 #include "e5v/nn/gated_mlp.h"
 #include "e5v/nn/norm.h"
+#include "e5v/nn/rotary.h"
 
 namespace e5v::detail {
 

@@ -12,7 +12,9 @@
 
 #include "e5v/base/error.h"
 #include "e5v/lora/lora_adapter.h"
+#include "e5v/model/checkpoint_matcher.h"
 #include "e5v/model/checkpoint_report.h"
+#include "e5v/model/precision_forms.h"
 #include "e5v/model/stored_precision.h"
 #include "e5v/nn/fused_linear.h"
 #include "e5v/nn/stored_tensor.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "e5v/image.h"
-#include "e5v/model/packed_batch.h"
+#include "e5v/model/image_layout.h"
 
 namespace e5v::detail {
 

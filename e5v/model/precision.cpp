@@ -5,7 +5,9 @@
 #include <array>
 
 #include "e5v/base/error.h"
+#include "e5v/model/precision_forms.h"
 #include "e5v/nn/packed_weight.h"
+#include "e5v/nn/product_rate.h"
 
 namespace e5v::detail {
 namespace {
@@ -106,6 +108,10 @@ at::ScalarType compute_dtype(Precision precision) {
   const at::ScalarType dtype = policy_of(precision).compute_dtype;
   if (dtype != kNative) return dtype;
   return PackedWeight::has_native_bfloat16() ? at::kBFloat16 : at::kFloat;
+}
+
+double measure_product_rate(Precision precision) {
+  return measure_product_rate(product_dtype(precision));
 }
 
 at::ScalarType product_dtype(Precision precision) {

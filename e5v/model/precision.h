@@ -1,14 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "e5v/checkpoint/weight_names.h"
-#include "e5v/nn/weight_form.h"
 
 namespace e5v::detail {
 
@@ -43,18 +38,7 @@ bool can_be_calibrated(Precision precision);
 /// Of the layout of such a precision's folders: which weights have which form, and those forms.
 int layout_version(Precision precision);
 
-/// The type of what is between the products; `precision` is not kAuto.
-at::ScalarType compute_dtype(Precision precision);
-/// The type of the operands of the language model's products; kChar: 8-bit integers.
-at::ScalarType product_dtype(Precision precision);
-
-/// How the weight of the Linear of that canonical name lies in memory, packed for inference;
-/// `precision` is neither kAuto nor kFloat16.
-const WeightForm& weight_form(const WeightNames& names, std::string_view name, Precision precision);
-
-/// What the weight of that Linear consists of in a checkpoint that is rounded to `stored`; empty
-/// where it is a plain tensor.
-std::vector<FormTensor> rounded_tensors(const WeightNames& names, const std::string& name,
-                                        const Linear& linear, std::optional<Precision> stored);
+/// What measure_product_rate (nn/product_rate.h) says of the language model's products.
+double measure_product_rate(Precision precision);
 
 }  // namespace e5v::detail

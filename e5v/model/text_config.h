@@ -6,7 +6,7 @@
 
 #include "e5v/base/json.h"
 #include "e5v/nn/activation.h"
-#include "e5v/nn/rotary.h"
+#include "e5v/nn/rope_scaling.h"
 
 namespace e5v::detail {
 

@@ -1,5 +1,7 @@
 #include "e5v/nn/activation.h"
 
+#include <ATen/ATen.h>
+
 #include "e5v/base/error.h"
 #include "e5v/kernels/elementwise.h"
 #include "e5v/nn/kernel_tensors.h"

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <string>
+
+#include "e5v/nn/tensor_fwd.h"
 
 namespace e5v::detail {
 

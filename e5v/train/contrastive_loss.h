@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "e5v/base/options.h"
+#include "e5v/nn/tensor_fwd.h"
 
 namespace e5v::detail {
 

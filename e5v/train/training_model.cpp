@@ -6,7 +6,9 @@
 
 #include "e5v/base/error.h"
 #include "e5v/checkpoint/checkpoint.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/registry.h"
+#include "e5v/model/precision_forms.h"
 #include "e5v/nn/nf4.h"
 #include "e5v/nn/stored_tensor.h"
 #include "e5v/train/trained_parameters.h"

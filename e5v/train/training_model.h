@@ -12,6 +12,7 @@
 #include "e5v/embed/prepare.h"
 #include "e5v/lora/lora_modules.h"
 #include "e5v/model/architecture.h"
+#include "e5v/model/model.h"
 #include "e5v/model/precision.h"
 #include "e5v/train/optimizer.h"
 #include "e5v/train/training_batch.h"

@@ -15,6 +15,7 @@
 #include "e5v/checkpoint/gguf.h"
 #include "e5v/convert/inspect_model.h"
 #include "e5v/convert/random_model.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/registry.h"
 #include "tests/support/temporary_folder.h"
 

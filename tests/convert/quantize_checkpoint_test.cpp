@@ -12,6 +12,7 @@
 #include "e5v/convert/inspect_model.h"
 #include "e5v/convert/random_model.h"
 #include "e5v/families/llava_next.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/registry.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"

@@ -13,6 +13,7 @@
 #include "e5v/convert/inspect_model.h"
 #include "e5v/embed/prepare.h"
 #include "e5v/families/llava_config.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/model_preset.h"
 #include "e5v/families/registry.h"
 #include "e5v/model/clip.h"

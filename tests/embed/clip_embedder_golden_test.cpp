@@ -5,6 +5,7 @@
 
 #include "e5v/base/file.h"
 #include "e5v/image/decode.h"
+#include "e5v/nn/parameter_visitor.h"
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 

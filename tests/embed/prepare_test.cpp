@@ -1,4 +1,5 @@
 #include "e5v/embed/prepare.h"
+#include "e5v/model/packed_batch.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

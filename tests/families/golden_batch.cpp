@@ -1,6 +1,7 @@
 #include "tests/families/golden_batch.h"
 
 #include "e5v/embed/prepare.h"
+#include "e5v/families/load_model.h"
 
 namespace e5v::detail {
 

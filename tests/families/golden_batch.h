@@ -5,6 +5,8 @@
 
 #include "e5v/families/llava_next.h"
 #include "e5v/families/registry.h"
+#include "e5v/model/load_parameters.h"
+#include "e5v/model/packed_batch.h"
 #include "tests/support/golden.h"
 
 namespace e5v::detail {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "e5v/model/model.h"
 #include "e5v/nn/linear.h"
 
 namespace e5v::detail {

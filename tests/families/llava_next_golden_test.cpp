@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "e5v/model/load_parameters.h"
+#include "e5v/model/packed_batch.h"
 #include "tests/families/golden_batch.h"
 #include "tests/support/temporary_folder.h"
 

@@ -3,6 +3,7 @@
 
 #include "e5v/base/file.h"
 #include "e5v/checkpoint/checkpoint.h"
+#include "e5v/families/load_model.h"
 #include "tests/families/golden_batch.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"

@@ -17,6 +17,7 @@
 
 #include "e5v/base/base64.h"
 #include "e5v/base/file.h"
+#include "e5v/families/load_model.h"
 #include "e5v/search/collection_embedder.h"
 #include "e5v/server/service.h"
 #include "tests/support/temporary_folder.h"

@@ -1,3 +1,4 @@
+#include "e5v/families/load_model.h"
 #include "e5v/server/service.h"
 
 #include <gmock/gmock.h>

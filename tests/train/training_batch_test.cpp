@@ -1,4 +1,5 @@
 #include "e5v/train/training_batch.h"
+#include "e5v/model/packed_batch.h"
 
 #include <gmock/gmock.h>
 

@@ -7,6 +7,7 @@
 #include "e5v/base/error.h"
 #include "e5v/embed/clip_embedder.h"
 #include "e5v/image/decode.h"
+#include "e5v/model/load_parameters.h"
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/evaluation.h"
 #include "e5v/train/grad_cache.h"

@@ -10,6 +10,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/file.h"
 #include "e5v/convert/random_model.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/registry.h"
 #include "e5v/nn/tensor_file.h"
 #include "e5v/train/trainer.h"
