@@ -26,7 +26,7 @@ std::vector<float> random_floats(size_t size, float spread = 3, unsigned seed = 
 
 std::vector<BFloat16> to_bfloat16(const std::vector<float>& values) {
   std::vector<BFloat16> result;
-  for (const float value : values) result.push_back(to_bfloat16(value));
+  for (const float value : values) result.push_back(e5v::detail::to_bfloat16(value));
   return result;
 }
 
