@@ -1,7 +1,7 @@
 #include "e5v/cli/embedder_flags.h"
 
 #include "e5v/base/progress.h"
-#include "e5v/cli/default_model.h"
+#include "e5v/embed/default_model.h"
 
 namespace e5v::detail {
 

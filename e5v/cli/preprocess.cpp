@@ -5,7 +5,7 @@
 
 #include "e5v/base/npy.h"
 #include "e5v/cli/commands.h"
-#include "e5v/cli/default_model.h"
+#include "e5v/embed/default_model.h"
 #include "e5v/families/registry.h"
 #include "e5v/image/decode.h"
 

@@ -6,7 +6,7 @@
 #include "e5v/base/error.h"
 #include "e5v/base/utf8.h"
 #include "e5v/cli/commands.h"
-#include "e5v/cli/default_model.h"
+#include "e5v/embed/default_model.h"
 #include "e5v/embed/prepare.h"
 #include "e5v/families/registry.h"
 #include "e5v/text/prompts.h"

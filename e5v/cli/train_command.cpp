@@ -81,7 +81,6 @@ struct TrainCommand {
 
   void run(const CommandContext& context) const {
     const std::unique_ptr<TrainOptions> chosen = options();
-    shorten_waits();
     const RankAddress address = RankAddress::from_environment();
     // Ranks on one machine share its cores, unless told otherwise.
     at::set_num_threads(static_cast<int>(chosen_threads(*chosen)));

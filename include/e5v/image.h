@@ -18,7 +18,7 @@ struct ImageSize {
 struct Image {
   int64_t height = 0;
   int64_t width = 0;
-  std::vector<uint8_t> rgb;  ///< [height, width, 3], row-major, interleaved
+  std::vector<uint8_t> rgb{};  ///< [height, width, 3], row-major, interleaved
 
   Image() = default;
   /// A black picture.

@@ -16,11 +16,11 @@ using ImageSource = std::variant<std::filesystem::path, std::vector<std::byte>, 
 
 /// One thing to embed: a text, pictures, or pictures with a text that changes them.
 struct Item {
-  std::string id;  ///< names the item in results and errors; may be empty
-  std::optional<std::string> text;
-  std::vector<ImageSource> images;
-  std::string task;    ///< a named prompt set; empty = that of the options
-  std::string prompt;  ///< a whole template with `<image>` and `<sent>`; empty = the task's
+  std::string id{};  ///< names the item in results and errors; may be empty
+  std::optional<std::string> text{};
+  std::vector<ImageSource> images{};
+  std::string task{};    ///< a named prompt set; empty = that of the options
+  std::string prompt{};  ///< a whole template with `<image>` and `<sent>`; empty = the task's
 };
 
 }  // namespace e5v

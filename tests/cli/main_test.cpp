@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "e5v/cli/commands.h"
+#include "e5v/cli/program.h"
 #include "tests/cli/run_program.h"
+#include "tests/support/temporary_folder.h"
 
 namespace e5v::detail {
 namespace {
@@ -43,6 +45,26 @@ TEST(ProgramTest, EveryCommandHasHelpWithExamplesAndTheCommonFlags) {
     EXPECT_THAT(help.out, HasSubstr("--quiet")) << name;
     EXPECT_THAT(help.out, HasSubstr("--json")) << name;
   }
+}
+
+TEST(ProgramTest, HelpWrittenDownByTheBuildIsWhatTheCommandsSay) {
+  for (const HelpPage& page : help_pages()) {
+    const ProgramResult help = run_e5v(page.command.substr(std::string("e5v").size()) + " --help");
+    EXPECT_EQ(help.out, page.text) << page.command;
+  }
+}
+
+TEST(ProgramTest, VersionAndHelpNeedNoLibrary) {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(E5V_PROGRAM, folder / "e5v");
+  const auto run = [&](const std::string& arguments) {
+    return run_e5v("--version >/dev/null; '" + (folder / "e5v").native() + "' " + arguments);
+  };
+  EXPECT_EQ(run("--version").status, 0);
+  EXPECT_THAT(run("eval run flickr30k --help").out, HasSubstr("--data"));
+  const ProgramResult embed = run("embed");
+  EXPECT_EQ(embed.status, 1);
+  EXPECT_THAT(embed.err, MatchesRegex("e5v: libe5v.so.0: .*\n"));
 }
 
 TEST(ProgramTest, AMistakeInUsageIsOneLineWithTheNearestName) {

@@ -1,7 +1,8 @@
+#include "e5v/cli/program.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <new>
 #include <optional>
@@ -74,15 +75,21 @@ int complain_of_usage(const CLI::App& app, int argc, char** argv, const CLI::Par
   return complain(fmt::format("{} (see: e5v{} --help)", message, name), kUsage);
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("E5-V: one embedding space for texts, images and both together", "e5v");
+void register_commands(CLI::App& app, CommandContext& context) {
   app.set_version_flag("--version", "e5v " E5V_VERSION, "Print the version and exit");
   app.require_subcommand(1);
   app.footer("e5v COMMAND --help shows a command's options and examples.\n");
-  CommandContext context;
 #define E5V_REGISTER_COMMAND(name) register_##name(app, context);
   E5V_COMMANDS(E5V_REGISTER_COMMAND)
 #undef E5V_REGISTER_COMMAND
+}
+
+constexpr const char* kDescription = "E5-V: one embedding space for texts, images and both together";
+
+int run(int argc, char** argv) {
+  CLI::App app(kDescription, "e5v");
+  CommandContext context;
+  register_commands(app, context);
   try {
     app.parse(argc, argv);  // runs the command's callback
   } catch (const CLI::Success& asked) {
@@ -96,23 +103,38 @@ int run(int argc, char** argv) {
   return kOk;
 }
 
-}  // namespace
-}  // namespace e5v::detail
-
-int main(int argc, char** argv) {
-  // Whoever reads our output may stop early (`e5v … | head`): then end quietly, even where the
-  // parent process had the signal ignored.
-  std::signal(SIGPIPE, SIG_DFL);
-  try {
-    return e5v::detail::run(argc, argv);
-  } catch (const e5v::ConfigError& error) {
-    return e5v::detail::complain(error.what(), e5v::detail::kUsage);
-  } catch (const e5v::Error& error) {
-    return e5v::detail::complain(error.what(), e5v::detail::kFailed);
-  } catch (const std::bad_alloc&) {
-    return e5v::detail::complain("out of memory", e5v::detail::kFailed);
-  } catch (const std::exception& error) {
-    return e5v::detail::complain(fmt::format("unexpected error: {}", error.what()),
-                                 e5v::detail::kFailed);
+/// Adds the pages of `command` and of all below it; `above` is how the user gets there.
+void add_pages(const CLI::App& command, const std::string& above, std::vector<HelpPage>& pages) {
+  const std::string name = above.empty() ? command.get_name() : above + " " + command.get_name();
+  pages.push_back({name, command.help(above)});
+  for (const CLI::App* below : command.get_subcommands({})) {
+    add_pages(*below, name, pages);
   }
 }
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const ConfigError& error) {
+    return complain(error.what(), kUsage);
+  } catch (const Error& error) {
+    return complain(error.what(), kFailed);
+  } catch (const std::bad_alloc&) {
+    return complain("out of memory", kFailed);
+  } catch (const std::exception& error) {
+    return complain(fmt::format("unexpected error: {}", error.what()), kFailed);
+  }
+}
+
+std::vector<HelpPage> help_pages() {
+  CLI::App app(kDescription, "e5v");
+  CommandContext context;
+  register_commands(app, context);
+  std::vector<HelpPage> pages;
+  add_pages(app, "", pages);
+  return pages;
+}
+
+}  // namespace e5v::detail

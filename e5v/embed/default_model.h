@@ -10,10 +10,10 @@ namespace e5v::detail {
 /// Throws ConfigError saying where it was looked for and how to restore it.
 std::filesystem::path default_model();
 
-/// The same for a program file and a value of the variable (empty: not set). The miniature lies at
-/// ../share/e5v/models/shapes-mini of an installed program's folder, or at models/shapes-mini of
-/// the source tree that the program was built in.
-std::filesystem::path find_default_model(const std::filesystem::path& program,
+/// The same for the file that the library lies in and a value of the variable (empty: not set). The
+/// miniature lies at share/e5v/models/shapes-mini of that file's folder (in a build tree, a link),
+/// or of one of the two above it (where it is installed).
+std::filesystem::path find_default_model(const std::filesystem::path& binary,
                                          const std::string& environment);
 
 }  // namespace e5v::detail

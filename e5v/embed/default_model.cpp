@@ -1,5 +1,6 @@
-#include "e5v/cli/default_model.h"
+#include "e5v/embed/default_model.h"
 
+#include <dlfcn.h>
 #include <fmt/ranges.h>
 
 #include <cstdlib>
@@ -20,18 +21,31 @@ bool is_model(const fs::path& folder) {
   return fs::exists(folder / "config.json", ignored);
 }
 
+/// The file that this code lies in: libe5v.so, or a program that has it inside.
+fs::path own_file() {
+  Dl_info info;
+  std::error_code unknown;
+  if (::dladdr(reinterpret_cast<const void*>(&find_default_model), &info) != 0) {
+    const fs::path file = fs::canonical(info.dli_fname, unknown);
+    if (!unknown) return file;
+  }
+  return fs::read_symlink("/proc/self/exe", unknown);
+}
+
 }  // namespace
 
-fs::path find_default_model(const fs::path& program, const std::string& environment) {
+fs::path find_default_model(const fs::path& binary, const std::string& environment) {
   if (!environment.empty()) {
     if (is_model(environment)) return environment;
     throw ConfigError(fmt::format(
         "E5V_MODEL is '{}', where there is no config.json; expected a model folder", environment));
   }
-  const fs::path folder = program.parent_path();
-  // The program of a build tree is at build/PRESET/e5v.
-  const std::vector<fs::path> places = {folder.parent_path() / "share/e5v" / kMiniature,
-                                        folder.parent_path().parent_path() / kMiniature};
+  // build/PRESET/libe5v.so, PREFIX/bin/e5v or PREFIX/lib/libe5v.so, PREFIX/lib/ARCH/libe5v.so
+  std::vector<fs::path> places;
+  fs::path folder = binary.parent_path();
+  for (int above = 0; above < 3; ++above, folder = folder.parent_path()) {
+    places.push_back(folder / "share/e5v" / kMiniature);
+  }
   std::vector<std::string> looked_in;
   for (const fs::path& place : places) {
     if (is_model(place)) return place;
@@ -45,9 +59,7 @@ fs::path find_default_model(const fs::path& program, const std::string& environm
 
 fs::path default_model() {
   const char* environment = std::getenv("E5V_MODEL");
-  std::error_code ignored;
-  return find_default_model(fs::read_symlink("/proc/self/exe", ignored),
-                            environment == nullptr ? "" : environment);
+  return find_default_model(own_file(), environment == nullptr ? "" : environment);
 }
 
 }  // namespace e5v::detail
