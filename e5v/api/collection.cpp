@@ -16,9 +16,9 @@ std::vector<SearchHit> search_with(detail::Collection& collection, std::vector<f
                                    const SearchOptions& options) {
   std::vector<SearchHit> hits;
   for (detail::SearchHit& hit : collection.search({.vector = std::move(vector),
-                                                   .k = options.k,
-                                                   .min_score = options.min_score,
-                                                   .where = options.where})) {
+                                .k = options.k,
+                                .min_score = options.min_score,
+                                .where = options.where})) {
     detail::CollectionItem& item = hit.item;
     hits.push_back({.item = {.id = item.id,
                              .kind = std::move(item.kind),
@@ -65,8 +65,7 @@ Collection& Collection::operator=(Collection&&) noexcept = default;
 Collection::~Collection() = default;
 
 EmbedderOptions Collection::embedder_options() const {
-  const detail::EmbedderOptions inside =
-      detail::with_collection({}, impl_->collection.settings());
+  const detail::EmbedderOptions inside = detail::with_collection({}, impl_->collection.settings());
   EmbedderOptions options;
   options.model = inside.model;
   options.adapter = inside.adapter;
@@ -94,8 +93,7 @@ IndexReport Collection::index(const Embedder& embedder,
                                  .on_progress = options.on_progress};
   if (!options.captions.empty()) updating.captions = detail::read_captions(options.captions);
   const detail::CollectionLock lock(collection.folder());
-  const auto embed =
-      detail::picture_embedder([&]() -> const detail::Embedder& { return inside; });
+  const auto embed = detail::picture_embedder([&]() -> const detail::Embedder& { return inside; });
   detail::UpdateReport done = detail::update_collection(collection, updating, embed);
   collection.update_index();
   IndexReport report{.embedded = done.embedded,

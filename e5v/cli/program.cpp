@@ -84,7 +84,8 @@ void register_commands(CLI::App& app, CommandContext& context) {
 #undef E5V_REGISTER_COMMAND
 }
 
-constexpr const char* kDescription = "E5-V: one embedding space for texts, images and both together";
+constexpr const char* kDescription =
+    "E5-V: one embedding space for texts, images and both together";
 
 int run(int argc, char** argv) {
   CLI::App app(kDescription, "e5v");

@@ -1,8 +1,8 @@
 #include "e5v/cli/train_command.h"
 
 #include <ATen/Parallel.h>
-#include <CLI/CLI.hpp>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 
 #include <memory>
 #include <utility>

@@ -91,4 +91,4 @@ at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
   return (at::cross_entropy_loss(logits, own) + at::cross_entropy_loss(logits.t(), own)) / 2;
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -51,4 +51,4 @@ at::Tensor contrastive_loss(const at::Tensor& anchors, const at::Tensor& positiv
 at::Tensor clip_loss(const at::Tensor& images, const at::Tensor& texts,
                      const at::Tensor& logit_scale);
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -1,7 +1,7 @@
 // Which picture is nearest to a text?   embed "a red square" a.png b.png
 //
-// E5V_MODEL names a model folder; without it, it is the miniature that comes with the library, which
-// knows coloured shapes only.
+// E5V_MODEL names a model folder; without it, it is the miniature that comes with the library,
+// which knows coloured shapes only.
 
 #include <e5v/e5v.h>
 

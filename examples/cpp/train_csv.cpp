@@ -29,7 +29,8 @@ int main(int argc, char** argv) {
     options.recipe = "tiny";
     options.options = R"({"batch_size": 4, "epochs": 20})";
     options.on_step = [](const e5v::TrainStep& step) {
-      std::cerr << "step " << step.step << " of " << step.num_steps << "  loss " << step.loss << "\n";
+      std::cerr << "step " << step.step << " of " << step.num_steps << "  loss " << step.loss
+                << "\n";
     };
     const e5v::TrainResult result = e5v::train(options);
 

@@ -18,10 +18,10 @@ namespace e5v {
 
 /// What a vector in a collection stands for.
 struct CollectionItem {
-  int64_t id = 0;       ///< of the collection's own counting, from 1; never given twice
-  std::string kind{};     ///< "image", "text", or "composed": both in one vector
-  std::string path{};     ///< of an indexed file, absolute; a document's own name; unique
-  std::string text{};     ///< of a text or composed item
+  int64_t id = 0;      ///< of the collection's own counting, from 1; never given twice
+  std::string kind{};  ///< "image", "text", or "composed": both in one vector
+  std::string path{};  ///< of an indexed file, absolute; a document's own name; unique
+  std::string text{};  ///< of a text or composed item
   std::string caption{};
   std::string metadata = "{}";  ///< a JSON object; its fields can be filtered by as meta.NAME
 };
@@ -63,9 +63,9 @@ struct IndexOptions {
 struct IndexReport {
   int64_t embedded = 0;
   int64_t unchanged = 0;
-  int64_t moved = 0;    ///< known content at a new place, the old one gone
-  int64_t copied = 0;   ///< known content at one more place
-  int64_t removed = 0;  ///< the file is gone
+  int64_t moved = 0;                   ///< known content at a new place, the old one gone
+  int64_t copied = 0;                  ///< known content at one more place
+  int64_t removed = 0;                 ///< the file is gone
   std::vector<std::string> skipped{};  ///< "PATH: reason" of each that cannot be embedded
 };
 

@@ -248,4 +248,4 @@ ObjectiveType clip_objective() {
           }};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -173,4 +173,4 @@ ObjectiveType contrastive_objective() {
           }};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -264,4 +264,4 @@ ObjectiveType language_objective() {
           }};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

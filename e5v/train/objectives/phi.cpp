@@ -322,4 +322,4 @@ ObjectiveType phi_objective() {
           }};
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail
