@@ -16,5 +16,7 @@ cmake --build --preset asan --parallel "$(scripts/jobs.sh)" --target "${sanitize
 names=$(IFS='|' && echo "${sanitized[*]}")
 ctest --preset asan --tests-regex "^($names)\." --no-tests=error
 
+scripts/test-install.sh
+
 # Last, so that its closing line is the script's.
 ctest --preset release --label-regex 'unit|golden' --no-tests=error
