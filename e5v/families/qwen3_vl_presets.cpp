@@ -2,6 +2,7 @@
 
 #include "e5v/families/model_preset.h"
 #include "e5v/families/qwen3_vl_architecture.h"
+#include "e5v/model/model.h"
 #include "e5v/text/preset_tokenizer.h"
 
 namespace e5v::detail {

@@ -83,4 +83,4 @@ auto read_image_processor(const std::filesystem::path& model_dir, const Read& re
   }
 }
 
-}  // namespace e5v
+}  // namespace e5v::detail

@@ -29,4 +29,4 @@ Json preset_tokenizer_config();
 Json qwen_preset_tokenizer(int64_t num_text_tokens);
 Json qwen_preset_tokenizer_config();
 
-}  // namespace e5v
+}  // namespace e5v::detail

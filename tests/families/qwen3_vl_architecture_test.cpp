@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "e5v/families/registry.h"
+#include "e5v/model/model.h"
 #include "e5v/nn/linear.h"
 #include "tests/support/message_of.h"
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "e5v/embed/prepare.h"
+#include "e5v/families/load_model.h"
 #include "e5v/families/qwen3_vl.h"
 #include "e5v/families/registry.h"
 #include "tests/support/golden.h"
