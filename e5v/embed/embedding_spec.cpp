@@ -145,12 +145,17 @@ EmbeddingSpec EmbeddingSpec::of(const EmbedderOptions& options) {
 }
 
 Json EmbeddingSpec::to_json() const {
+  Json json = compared_json();
+  if (!model.empty()) json["model"] = model;
+  if (!adapter.empty()) json["adapter-folder"] = adapter;
+  return json;
+}
+
+Json EmbeddingSpec::compared_json() const {
   Json json = Json::object();
   const auto put = [&](const char* key, const std::string& value) {
     if (!value.empty()) json[key] = value;
   };
-  put("model", model);
-  put("adapter-folder", adapter);
   put("weights", weights);
   put("config", config);
   put("tokenizer", tokenizer);
@@ -189,11 +194,8 @@ EmbeddingSpec EmbeddingSpec::from_json(const Json& json) {
 }
 
 std::string EmbeddingSpec::hash() const {
-  Json compared = to_json();
-  compared.erase("model");
-  compared.erase("adapter-folder");
   Digest digest(DigestKind::kSha256, 0);
-  digest.update(compared.dump(-1, ' ', false, Json::error_handler_t::replace));
+  digest.update(compared_json().dump(-1, ' ', false, Json::error_handler_t::replace));
   return digest.finish();
 }
 

@@ -35,7 +35,9 @@ struct EmbeddingSpec {
   static EmbeddingSpec from_json(const Json& json);
   Json to_json() const;
 
-  /// SHA-256 of all that is compared, in hexadecimal digits.
+  /// to_json without the folders: all that is compared, and that others may see.
+  Json compared_json() const;
+  /// SHA-256 of compared_json(), in hexadecimal digits.
   std::string hash() const;
 };
 

@@ -3,25 +3,20 @@
 #include <unordered_map>
 
 #include "e5v/base/error.h"
+#include "e5v/embed/embedding_spec.h"
 #include "e5v/eval/cached_embedding.h"
 
 namespace e5v::detail {
 namespace {
 
-/// The command line's way to spell a rule of padding.
-const char* rule_name(ImageProcessing rule) {
-  return rule == ImageProcessing::k4_41 ? "4.41" : "current";
-}
-
+/// Prompts are of each vector's key: see texts, images and queries.
 ContentHash fingerprint_of(const Embedder& embedder) {
   const EmbedderOptions& options = embedder.options();
-  ContentHasher hasher;
-  hasher.add("e5v").add(fingerprint_model(options.model));
-  if (!options.adapter.empty()) hasher.add(fingerprint_model(options.adapter));
-  hasher.add(fmt::format("{} {} {} {} {}", embedder.precision(), options.dimensions,
-                         rule_name(options.image_processing), options.prepare.truncate,
-                         options.prepare.allow_special));
-  return hasher.hash();
+  return ContentHasher()
+      .add("e5v")
+      .add(EmbeddingSpec::of(options).hash())
+      .add(fmt::format("{} {}", options.prepare.truncate, options.prepare.allow_special))
+      .hash();
 }
 
 class E5vSystem final : public System {
@@ -42,7 +37,7 @@ class E5vSystem final : public System {
                  {"adapter", options.adapter.string()},
                  {"precision", embedder_.precision()},
                  {"dimensions", embedder_.dimensions()},
-                 {"image_processing", rule_name(options.image_processing)}};
+                 {"image_processing", image_processing_name(options.image_processing)}};
     if (!prompts_.name.empty()) json["prompts"] = prompts_.name;
     return json;
   }

@@ -82,14 +82,18 @@ constexpr std::string_view kSchemas = R"({
           "prompt_tokens": {"type": "integer"},
           "total_tokens": {"type": "integer"}}}}},
   "Model": {
-    "type": "object", "required": ["id", "object", "created", "owned_by", "dimensions", "precision"],
+    "type": "object", "required": ["id", "object", "created", "owned_by", "dimensions", "precision",
+                                   "embedding_spec", "embedding_spec_hash"],
     "properties": {
       "id": {"type": "string"},
       "object": {"type": "string", "const": "model"},
       "created": {"type": "integer", "description": "When it was loaded, in seconds since 1970"},
       "owned_by": {"type": "string"},
       "dimensions": {"type": "integer"},
-      "precision": {"type": "string"}}},
+      "precision": {"type": "string", "description": "What it computes in"},
+      "embedding_spec": {"type": "object", "additionalProperties": true,
+        "description": "What vectors depend on, as collections keep it: digests of the files, precision, dimensions, prompts"},
+      "embedding_spec_hash": {"type": "string", "description": "SHA-256 of it: servers of the same one give the same vectors"}}},
   "Error": {
     "type": "object", "required": ["error"],
     "properties": {

@@ -67,6 +67,7 @@ void Service::start(std::unique_ptr<Embedder> embedder, std::unique_ptr<Collecti
   serving->prepare.decode.max_bytes = options_.max_image_mb << 20;
   const std::filesystem::path model = embedder->options().model;
   serving->model_name = (model.has_filename() ? model : model.parent_path()).filename().native();
+  serving->spec = EmbeddingSpec::of(embedder->options());
   serving->loaded_at = std::time(nullptr);
   serving->limits.max_image_bytes = static_cast<size_t>(options_.max_image_mb) << 20;
   serving->remote_images = {.hosts = options_.allow_remote_images,

@@ -9,6 +9,7 @@
 
 #include "e5v/base/json.h"
 #include "e5v/embed/embedder.h"
+#include "e5v/embed/embedding_spec.h"
 #include "e5v/index/collection.h"
 #include "e5v/server/batcher.h"
 #include "e5v/server/http_server.h"
@@ -24,6 +25,7 @@ struct Serving {
   std::unique_ptr<Collection> collection;  ///< null: none
   PrepareOptions prepare;                  ///< of the server's command line
   std::string model_name;
+  EmbeddingSpec spec;     ///< of the vectors, with `prepare`'s prompts
   int64_t loaded_at = 0;  ///< seconds since 1970
   WireLimits limits;
   RemoteImageOptions remote_images;

@@ -49,6 +49,13 @@ TEST(EmbeddingSpecTest, FoldersDoNotCountPrecisionDoes) {
   EXPECT_NE(other.hash(), example().hash());
 }
 
+TEST(EmbeddingSpecTest, WhatOthersSeeNamesNoFolders) {
+  Json whole = example().to_json();
+  EXPECT_EQ(whole["model"], "models/a");
+  whole.erase("model");
+  EXPECT_EQ(example().compared_json(), whole);
+}
+
 TEST(EmbeddingSpecTest, PromptsCountForTheSameItemsOnly) {
   EmbeddingSpec other = example();
   other.task = "sts";

@@ -129,6 +129,25 @@ void expect_plain_ranks(const TaskReport& report, System& system, const Retrieva
   expect_places(report.histograms[1].ranks, *report.find("text_retrieval_recall@1"), of_images);
 }
 
+TEST_F(SystemsGoldenTest, VectorsAreCachedForAllModelsOfOneSpec) {
+  const auto num_caches = [&](const EmbedderOptions& embedder) {
+    make_e5v_system(embedder, options_);
+    return std::distance(fs::directory_iterator(options_.cache), {});
+  };
+  EmbedderOptions embedder{
+      .model = kGoldens / "end_to_end_tiny", .precision = Precision::kFloat32, .device = "cpu"};
+  EXPECT_EQ(num_caches(embedder), 1);
+  fs::copy(kGoldens / "end_to_end_tiny", folder_ / "copy", fs::copy_options::recursive);
+  embedder.model = folder_ / "copy";
+  EXPECT_EQ(num_caches(embedder), 1);
+  embedder.image_processing = ImageProcessing::k4_41;
+  EXPECT_EQ(num_caches(embedder), 2);
+  embedder.prepare.truncate = true;
+  EXPECT_EQ(num_caches(embedder), 3);
+  write_file(folder_ / "copy/tokenizer.json", read_file(folder_ / "copy/tokenizer.json") + "\n");
+  EXPECT_EQ(num_caches(embedder), 4);
+}
+
 TEST_F(SystemsGoldenTest, EverySystemRunsRetrievalAndDrawnCaptions) {
   const RetrievalSet set = load_retrieval({.path = folder_ / "data"});
   for (const char* task : {"retrieval", "i2i"}) {

@@ -5,12 +5,14 @@
 
 #include <atomic>
 
+#include "e5v/embed/embedding_spec.h"
 #include "tests/server/service_fixture.h"
 
 namespace e5v::detail {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class ServiceGoldenTest : public ServiceFixture {};
 
@@ -147,6 +149,12 @@ TEST_F(ServiceGoldenTest, TheModelIsListedAndFoundByItsName) {
   const Json& model = list["data"][0];
   EXPECT_EQ(model["id"], "end_to_end_tiny");
   EXPECT_TRUE(model["created"].is_number_integer());
+  // The identity that a collection made with it has, without the folders of this machine.
+  const EmbedderOptions options{.model = kModel, .device = "cpu"};
+  const EmbeddingSpec spec = EmbeddingSpec::of(options);
+  EXPECT_EQ(model["embedding_spec"], spec.compared_json());
+  EXPECT_EQ(model["embedding_spec_hash"], spec.hash());
+  EXPECT_THAT(model.dump(), Not(HasSubstr(kModel.parent_path().native())));
   EXPECT_EQ(Json::parse(client().Get("/v1/models/end_to_end_tiny")->body), model);
   const auto other = client().Get("/v1/models/other");
   EXPECT_EQ(other->status, 404);

@@ -12,7 +12,9 @@ Json model_json(const Serving& serving) {
           {"created", serving.loaded_at},
           {"owned_by", "e5v"},
           {"dimensions", serving.embedder->dimensions()},
-          {"precision", serving.embedder->precision()}};
+          {"precision", serving.embedder->precision()},
+          {"embedding_spec", serving.spec.compared_json()},
+          {"embedding_spec_hash", serving.spec.hash()}};
 }
 
 HttpAnswer models(const RouteCall&, Serving& serving) {
