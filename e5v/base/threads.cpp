@@ -65,4 +65,6 @@ int usable_cores() {
   return std::max(1, static_cast<int>(std::min<double>(affinity, cgroup_cores())));
 }
 
+int64_t threads_or_cores(int64_t threads) { return threads == 0 ? usable_cores() : threads; }
+
 }  // namespace e5v::detail

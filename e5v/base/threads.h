@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,9 @@ namespace e5v::detail {
 /// Cores that this process may keep busy: those of its affinity mask, fewer where a cgroup (v1 or
 /// v2) gives it less processor time. At least 1.
 int usable_cores();
+
+/// What a program's --threads means: 0 = usable_cores().
+int64_t threads_or_cores(int64_t threads);
 
 /// A queue between threads that holds at most `capacity` values, so that a fast producer waits and
 /// memory stays bounded. Every member is thread-safe.

@@ -1,6 +1,7 @@
 #include "e5v/cli/embedder_flags.h"
 
 #include "e5v/base/progress.h"
+#include "e5v/base/threads.h"
 #include "e5v/embed/default_model.h"
 
 namespace e5v::detail {
@@ -51,6 +52,7 @@ void EmbedderFlags::choose_model() {
 Embedder EmbedderFlags::load(const CommandContext& context) const {
   Progress progress("load", ProgressUnit::kBytes, context.quiet);
   EmbedderOptions loading = options;
+  loading.threads = threads_or_cores(loading.threads);
   loading.on_load_progress = progress.callback();
   loading.on_warning = [&](const std::string& message) { context.log().warn(message); };
   return Embedder(loading);

@@ -7,6 +7,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
+#include "e5v/base/threads.h"
 #include "e5v/cli/commands.h"
 #include "e5v/cli/embedder_flags.h"
 #include "e5v/cli/shared_options.h"
@@ -61,6 +62,7 @@ class Measurement {
     if (system_.kind == SystemKind::kE5v && system_.embedder.model.empty()) {
       system_.embedder.model = default_model();
     }
+    system_.embedder.threads = threads_or_cores(system_.embedder.threads);
     prepare_report_folder(output_);
     Progress progress("load", ProgressUnit::kItems, context.quiet);
     system_.on_progress = [&progress](const std::string& what, uint64_t done, uint64_t total) {

@@ -1,8 +1,11 @@
+#include <ATen/Parallel.h>
+
 #include <filesystem>
 #include <memory>
 
 #include "e5v/base/error.h"
 #include "e5v/base/progress.h"
+#include "e5v/base/threads.h"
 #include "e5v/cli/commands.h"
 #include "e5v/convert/join_vision_tower.h"
 #include "e5v/convert/merge_adapter.h"
@@ -29,6 +32,7 @@ struct MergeCommand {
       throw ConfigError("expected either --adapter or --vision-tower");
     }
     if (!vision_tower.empty()) return join(context);
+    at::set_num_threads(usable_cores());
     double cosine = 0;
     {
       Progress progress("merge", ProgressUnit::kBytes, context.quiet);

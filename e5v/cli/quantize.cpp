@@ -55,7 +55,7 @@ PackedBatch QuantizeCommand::read_calibration(const CommandContext& context) con
 
 void QuantizeCommand::run(const CommandContext& context) const {
   if (threads < 0) throw ConfigError(fmt::format("'threads' is {}, expected 0 or more", threads));
-  at::set_num_threads(static_cast<int>(threads > 0 ? threads : usable_cores()));
+  at::set_num_threads(static_cast<int>(threads_or_cores(threads)));
   std::optional<PackedBatch> batch;
   if (!calibration.empty()) batch = read_calibration(context);
   Progress progress("quantize", ProgressUnit::kBytes, context.quiet);

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "e5v/base/error.h"
-#include "e5v/base/threads.h"
 #include "e5v/model/load_parameters.h"
 
 namespace e5v::detail {
@@ -56,7 +55,7 @@ ClipEmbedder::ClipEmbedder(ClipEmbedderOptions options)
     : options_(checked(std::move(options))),
       tokenizer_(Tokenizer::load(options_.model)),
       image_processor_(ImageProcessor::load(options_.model)) {
-  at::set_num_threads(static_cast<int>(options_.threads > 0 ? options_.threads : usable_cores()));
+  if (options_.threads > 0) at::set_num_threads(static_cast<int>(options_.threads));
   const LoadOptions loading{.precision = options_.precision,
                             .on_progress = options_.on_load_progress,
                             .on_warning = options_.on_warning};

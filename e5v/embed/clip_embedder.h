@@ -29,7 +29,7 @@ struct ClipEmbedderOptions {
   /// Pad a picture with black whose sides are in a larger ratio than this, up to the ratio; 0 =
   /// never, as CLIP has it. SEARLE's published figures were measured with 1.25.
   double target_pad = 0;
-  /// Threads; 0 = the usable cores.
+  /// As EmbedderOptions has it.
   int64_t threads = 0;
   ProgressCallback on_load_progress;
   std::function<void(const std::string& message)> on_warning;

@@ -62,7 +62,7 @@ Embedder::Embedder(EmbedderOptions options) : impl_(std::make_unique<Impl>()) {
     throw ConfigError(fmt::format("'dimensions' is {}, but the model's vectors have {}",
                                   options.dimensions, width));
   }
-  at::set_num_threads(static_cast<int>(options.threads > 0 ? options.threads : usable_cores()));
+  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   const at::Device device = device_from_name(options.device);
   impl_->model = load_model(options.model, {.precision = options.precision,
                                             .device = device,

@@ -25,7 +25,8 @@ struct EmbedderOptions {
   Precision precision = Precision::kAuto;
   /// "auto" (CUDA where libtorch has it, else the CPU), "cpu", "cuda" or "cuda:N".
   std::string device = "auto";
-  /// Threads of the CPU's work; 0 = the usable cores.
+  /// Threads of the CPU's work. It is libtorch's number for the whole process that is set; 0 leaves
+  /// that as it is (at::set_num_threads, or as many as the machine has cores).
   int64_t threads = 0;
   /// Tokens of one batch at the most, pictures' included; a longer item has a batch of its own.
   int64_t batch_tokens = 2048;

@@ -25,6 +25,8 @@ TEST(UsableCoresTest, FollowsTheAffinityMask) {
   }
   ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
   EXPECT_EQ(usable_cores(), 1);
+  EXPECT_EQ(threads_or_cores(0), 1);
+  EXPECT_EQ(threads_or_cores(5), 5);
   ::sched_setaffinity(0, sizeof(before), &before);
 }
 

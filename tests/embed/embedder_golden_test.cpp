@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
@@ -209,6 +210,18 @@ TEST_F(EmbedderGoldenTest, ExceptionsOfSourceAndSinkEndTheStream) {
     throw FileError("out.npy", "cannot write", "No space left on device");
   };
   EXPECT_THROW(embedder_->embed_stream(endless, full), FileError);
+}
+
+TEST_F(EmbedderGoldenTest, TheProcessKeepsItsThreadsUnlessOthersAreAskedFor) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(3);
+  EmbedderOptions asking = options();
+  const Embedder leaving(asking);
+  EXPECT_EQ(at::get_num_threads(), 3);
+  asking.threads = 1;
+  const Embedder setting(asking);
+  EXPECT_EQ(at::get_num_threads(), 1);
+  at::set_num_threads(before);
 }
 
 TEST_F(EmbedderGoldenTest, OptionsAreChecked) {
