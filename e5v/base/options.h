@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,12 +30,10 @@ class OptionRegistry {
   virtual void add(std::string_view name, std::vector<std::string>& value,
                    std::string_view help) = 0;
 
-  /// A field that takes one of `choices`, each with the name by which users know it.
+  /// A field that takes one of the choices of `table`, each with the name by which users know it.
   template <class Enum>
-  void add(std::string_view name, Enum& value,
-           std::initializer_list<std::pair<std::string_view, Enum>> choices,
+  void add(std::string_view name, Enum& value, std::vector<std::pair<std::string_view, Enum>> table,
            std::string_view help) {
-    std::vector<std::pair<std::string_view, Enum>> table(choices);
     std::vector<std::string> names;
     size_t current = 0;
     for (const auto& [choice, meaning] : table) {

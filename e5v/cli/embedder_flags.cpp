@@ -6,16 +6,17 @@
 
 namespace e5v::detail {
 
+void register_precision(OptionRegistry& registry, Precision& precision,
+                        const std::vector<Precision>& choices, std::string_view help) {
+  std::vector<std::pair<std::string_view, Precision>> table;
+  for (const Precision choice : choices) table.emplace_back(precision_name(choice), choice);
+  registry.add("precision", precision, std::move(table), help);
+}
+
 void register_precision(OptionRegistry& registry, Precision& precision) {
-  registry.add("precision", precision,
-               {{"auto", Precision::kAuto},
-                {"fp32", Precision::kFloat32},
-                {"bf16", Precision::kBFloat16},
-                {"fp16", Precision::kFloat16},
-                {"int8", Precision::kInt8},
-                {"int4", Precision::kInt4},
-                {"nf4", Precision::kNf4}},
-               "Of the matrix products; int8, int4 and nf4 round the weights");
+  register_precision(
+      registry, precision, precisions(),
+      fmt::format("Of the matrix products; {} rounds the weights", quantized_precision_names()));
 }
 
 void EmbedderFlags::register_options(OptionRegistry& registry) {

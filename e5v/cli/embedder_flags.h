@@ -2,14 +2,19 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "e5v/cli/commands.h"
 #include "e5v/embed/embedder.h"
 
 namespace e5v::detail {
 
-/// Declares --precision.
+/// Declares --precision, with every precision there is.
 void register_precision(OptionRegistry& registry, Precision& precision);
+/// Declares it with those that are given.
+void register_precision(OptionRegistry& registry, Precision& precision,
+                        const std::vector<Precision>& choices, std::string_view help);
 
 /// The flags of every command that embeds, and the Embedder that they ask for.
 struct EmbedderFlags {

@@ -8,6 +8,7 @@
 #include "e5v/base/progress.h"
 #include "e5v/base/threads.h"
 #include "e5v/cli/commands.h"
+#include "e5v/cli/embedder_flags.h"
 #include "e5v/convert/quantize_checkpoint.h"
 #include "e5v/embed/item_source.h"
 #include "e5v/model/packed_batch.h"
@@ -82,9 +83,7 @@ void register_quantize(CLI::App& app, CommandContext& context) {
   auto quantize = std::make_shared<QuantizeCommand>();
   command.add_required("model", quantize->model, "Checkpoint folder");
   command.add_required("output", quantize->output, "Folder to make; must be new or empty");
-  command.add("precision", quantize->precision,
-              {{"int8", Precision::kInt8}, {"int4", Precision::kInt4}, {"nf4", Precision::kNf4}},
-              "Of the weights");
+  register_precision(command, quantize->precision, quantized_precisions(), "Of the weights");
   command.add("calibration", quantize->calibration,
               "int4: items (as of embed --input) for whose states the weights are rounded");
   command.add("calibration-tokens", quantize->calibration_tokens, "Tokens of those at the most");

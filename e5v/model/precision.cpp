@@ -8,6 +8,7 @@
 #include "e5v/model/precision_forms.h"
 #include "e5v/nn/packed_weight.h"
 #include "e5v/nn/product_rate.h"
+#include "e5v/nn/rounded_forms.h"
 
 namespace e5v::detail {
 namespace {
@@ -76,6 +77,12 @@ Precision precision_from_name(const std::string& name) {
 }
 
 const char* precision_name(Precision precision) { return policy_of(precision).name; }
+
+std::vector<Precision> precisions() {
+  std::vector<Precision> all;
+  for (const Policy& policy : kPolicies) all.push_back(policy.precision);
+  return all;
+}
 
 bool is_quantized(Precision precision) { return layout_version(precision) > 0; }
 

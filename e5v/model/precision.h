@@ -28,6 +28,9 @@ std::optional<Precision> find_precision(std::string_view name);
 Precision precision_from_name(const std::string& name);
 const char* precision_name(Precision precision);
 
+/// All of them.
+std::vector<Precision> precisions();
+
 /// int8, int4 and nf4: what `e5v quantize` writes.
 bool is_quantized(Precision precision);
 std::vector<Precision> quantized_precisions();

@@ -66,12 +66,9 @@ class RoundedForm : public WeightForm {
   }
 };
 
-// The forms, each in a file of its name.
+// The forms that nothing is rounded to; the others are in rounded_forms.h.
 const WeightForm& float32_form();
 const WeightForm& bfloat16_form();
-const RoundedForm& int8_form();
-const RoundedForm& int4_form();
-const RoundedForm& nf4_form();
 
 /// `form` if weights are rounded to it, else nullptr.
 const RoundedForm* as_rounded(const WeightForm& form);

@@ -4,6 +4,7 @@
 
 #include "e5v/base/error.h"
 #include "e5v/nn/nf4.h"
+#include "e5v/nn/rounded_forms.h"
 #include "e5v/nn/weight_form.h"
 
 namespace e5v::detail {
