@@ -22,7 +22,11 @@ EmbeddingSpec example() {
 }
 
 TEST(EmbeddingSpecTest, ComesBackFromJson) {
-  const EmbeddingSpec spec = example();
+  EmbeddingSpec spec = example();
+  spec.adapter = "adapters/a";
+  spec.tokenizer = "t";
+  spec.images = "i";
+  EXPECT_EQ(spec.to_json().size(), 13u);  // no field is left out
   EXPECT_EQ(EmbeddingSpec::from_json(spec.to_json()).to_json(), spec.to_json());
   EXPECT_EQ(EmbeddingSpec::from_json(spec.to_json()).hash(), spec.hash());
 }
