@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include "e5v/base/json.h"
-#include "e5v/base/threads.h"
 #include "e5v/embed/default_model.h"
 #include "e5v/train/trainer.h"
 
@@ -22,8 +21,7 @@ TrainResult train(const TrainOptions& options) {
   detail::apply_recipe(recipe, options.recipe, *inside);
   detail::apply_recipe(given, "options", *inside);
   inside->validate();
-  at::set_num_threads(
-      static_cast<int>(options.threads > 0 ? options.threads : detail::usable_cores()));
+  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   detail::TrainCallbacks callbacks;
   if (options.on_message) {
     callbacks.on_message = options.on_message;

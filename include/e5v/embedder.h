@@ -26,7 +26,8 @@ struct EmbedderOptions {
   std::string precision = "auto";
   /// "auto" (CUDA where libtorch has it, else the CPU), "cpu", "cuda" or "cuda:N".
   std::string device = "auto";
-  /// Threads of the CPU's work; 0 = the usable cores.
+  /// Threads of the CPU's work. It is libtorch's number for the whole process that is set; 0 leaves
+  /// that as it is: at first, as many as the machine has cores.
   int64_t threads = 0;
   /// Tokens of one batch at the most, pictures' included; a longer item has a batch of its own.
   int64_t batch_tokens = 2048;
@@ -34,7 +35,8 @@ struct EmbedderOptions {
   int64_t dimensions = 0;
   /// Make vectors of length 1; otherwise they are the model's states as they are.
   bool normalize = true;
-  /// A named prompt set: retrieval, cirr, fashioniq-dress, fashioniq-shirt, fashioniq-toptee, sts.
+  /// A named prompt set: retrieval, query, document, cirr, fashioniq-dress, fashioniq-shirt,
+  /// fashioniq-toptee, sts.
   std::string task = "retrieval";
   /// A whole template instead, used verbatim, with `<image>` and `<sent>`; empty = the task's.
   std::string prompt{};
@@ -68,8 +70,7 @@ struct Embeddings {
 /// tiles, the model, the last token's state, L2 norm (E5-V, section 3.1).
 ///
 /// The same item gives the same vector whatever else is in its batch (docs/numerics.md says how
-/// exactly). `embed` may be called from several threads; each call uses all of `threads`. The
-/// number of threads is the process's (at::set_num_threads): the Embedder made last decides.
+/// exactly). `embed` may be called from several threads; each call uses all of `threads`.
 class E5V_API Embedder {
  public:
   /// Loads the model. Throws FileError, FormatError, ConfigError.

@@ -33,7 +33,7 @@ struct TrainOptions {
   std::string options = "{}";
   /// Go on from the newest checkpoint in `output`, if any.
   bool resume = false;
-  /// Threads of the CPU's work; 0 = the usable cores.
+  /// Threads of the CPU's work, as of EmbedderOptions.
   int64_t threads = 0;
   std::function<void(const TrainStep& step)> on_step{};
   /// One line about what is done, or is odd but harmless.
