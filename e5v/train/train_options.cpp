@@ -201,6 +201,4 @@ std::vector<std::string> recipe_names() {
   return names;
 }
 
-std::string program_revision() { return E5V_REVISION; }
-
 }  // namespace e5v::detail

@@ -83,7 +83,4 @@ std::unique_ptr<TrainOptions> make_options_for(const Json& recipe, std::string_v
 Json find_recipe(const std::string& file_or_name);
 std::vector<std::string> recipe_names();
 
-/// The revision of the source that this program was built from, or "unknown".
-std::string program_revision();
-
 }  // namespace e5v::detail

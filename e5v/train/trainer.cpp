@@ -15,6 +15,7 @@
 #include "e5v/train/loss_curve.h"
 #include "e5v/train/objective.h"
 #include "e5v/train/optimizer.h"
+#include "e5v/train/revision.h"
 #include "e5v/train/triplets.h"
 
 namespace e5v::detail {
