@@ -38,6 +38,9 @@ void EmbedderFlags::register_options(OptionRegistry& registry) {
   registry.add("image-processing", options.image_processing,
                {{"current", ImageProcessing::kCurrent}, {"4.41", ImageProcessing::k4_41}},
                "Padding rule of which transformers version");
+  registry.add("min-pixels", options.min_pixels,
+               "Least area of a resized picture, of models that take any size; 0 = the folder's");
+  registry.add("max-pixels", options.max_pixels, "Largest area, likewise");
   registry.add("exif", options.prepare.decode.apply_exif_orientation,
                "Turn pictures as their EXIF orientation says");
   registry.add("allow-special", options.prepare.allow_special,

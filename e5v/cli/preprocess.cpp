@@ -16,11 +16,11 @@ struct PreprocessCommand {
   std::filesystem::path model;
   std::filesystem::path image;
   std::filesystem::path output;
-  ImageProcessing rule = ImageProcessing::kCurrent;
+  PictureOptions options;
   DecodeOptions decode;
 
   void run(const CommandContext& context) const {
-    const auto rules = load_architecture(model)->load_picture_rules(model, rule);
+    const auto rules = load_architecture(model)->load_picture_rules(model, options);
     const PreparedPicture picture = rules->prepare(load_image(image, decode));
     const ImageSize original = picture.original, resolution = rules->resolution(picture);
     const size_t num_tokens = rules->tokens(picture).size();
@@ -72,9 +72,12 @@ void register_preprocess(CLI::App& app, CommandContext& context) {
   command.add("model", preprocess->model, "Model folder; else E5V_MODEL or the built-in miniature");
   command.add_required("image", preprocess->image, "JPEG, PNG, WebP, GIF or BMP file");
   command.add_required("output", preprocess->output, ".npy file to write");
-  command.add("image-processing", preprocess->rule,
+  command.add("image-processing", preprocess->options.processing,
               {{"current", ImageProcessing::kCurrent}, {"4.41", ImageProcessing::k4_41}},
               "Padding and resizing as transformers does today, or as 4.41 did for the paper");
+  command.add("min-pixels", preprocess->options.min_pixels,
+              "Least area of a resized picture, of models that take any size; 0 = the folder's");
+  command.add("max-pixels", preprocess->options.max_pixels, "Largest area, likewise");
   command.add("exif", preprocess->decode.apply_exif_orientation,
               "Turn the picture as its EXIF orientation says");
   command.set_callback([preprocess, &context] {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -44,6 +45,11 @@ void EmbedderOptions::validate() const {
   if (dimensions < 0) {
     throw ConfigError(fmt::format("'dimensions' is {}, expected 0 (all) or more", dimensions));
   }
+  if (min_pixels < 0 || max_pixels < 0) {
+    throw ConfigError(fmt::format("'{}' is {}, expected 0 (as the model's folder says) or more",
+                                  min_pixels < 0 ? "min-pixels" : "max-pixels",
+                                  std::min(min_pixels, max_pixels)));
+  }
   if (prepare.prompt.empty()) find_prompts(prepare.task, ChatTemplate::kPlain);
 }
 
@@ -56,7 +62,10 @@ struct Embedder::Impl {
 
 Embedder::Embedder(EmbedderOptions options) : impl_(std::make_unique<Impl>()) {
   options.validate();
-  impl_->preparer = std::make_unique<ItemPreparer>(options.model, options.image_processing);
+  impl_->preparer = std::make_unique<ItemPreparer>(
+      options.model, PictureOptions{.processing = options.image_processing,
+                                    .min_pixels = options.min_pixels,
+                                    .max_pixels = options.max_pixels});
   const int64_t width = architecture().text().hidden_size;
   if (options.dimensions > width) {
     throw ConfigError(fmt::format("'dimensions' is {}, but the model's vectors have {}",

@@ -35,6 +35,10 @@ struct EmbedderOptions {
   /// Make vectors of length 1; otherwise they are the model's states as they are.
   bool normalize = true;
   ImageProcessing image_processing = ImageProcessing::kCurrent;
+  /// Bounds of a resized picture's area in pixels, for models that take pictures of any size; 0 =
+  /// as the folder says.
+  int64_t min_pixels = 0;
+  int64_t max_pixels = 0;
   PrepareOptions prepare;
   ProgressCallback on_load_progress;
   std::function<void(const std::string& message)> on_warning;

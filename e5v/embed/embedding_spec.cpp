@@ -141,6 +141,8 @@ EmbeddingSpec EmbeddingSpec::of(const EmbedderOptions& options) {
   spec.prompt = options.prepare.prompt;
   spec.image_processing = image_processing_name(options.image_processing);
   spec.exif = options.prepare.decode.apply_exif_orientation;
+  spec.min_pixels = options.min_pixels;
+  spec.max_pixels = options.max_pixels;
   return spec;
 }
 
@@ -169,6 +171,8 @@ Json EmbeddingSpec::compared_json() const {
   if (task) json["task"] = *task;
   if (prompt) json["prompt"] = *prompt;
   if (exif) json["exif"] = *exif;
+  if (min_pixels != 0) json["min-pixels"] = min_pixels;
+  if (max_pixels != 0) json["max-pixels"] = max_pixels;
   return json;
 }
 
@@ -190,6 +194,8 @@ EmbeddingSpec EmbeddingSpec::from_json(const Json& json) {
   spec.task = known<std::string>(json, "task");
   spec.prompt = known<std::string>(json, "prompt");
   spec.exif = known<bool>(json, "exif");
+  spec.min_pixels = known<int64_t>(json, "min-pixels").value_or(0);
+  spec.max_pixels = known<int64_t>(json, "max-pixels").value_or(0);
   return spec;
 }
 
@@ -228,6 +234,12 @@ std::optional<std::string> difference(const EmbeddingSpec& made, const Embedding
   }
   if (differs(made.exif, now.exif)) {
     return fmt::format("another --exif: {}, now {}", *made.exif, *now.exif);
+  }
+  if (made.min_pixels != now.min_pixels) {
+    return fmt::format("another --min-pixels: {}, now {}", made.min_pixels, now.min_pixels);
+  }
+  if (made.max_pixels != now.max_pixels) {
+    return fmt::format("another --max-pixels: {}, now {}", made.max_pixels, now.max_pixels);
   }
   return std::nullopt;
 }

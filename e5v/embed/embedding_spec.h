@@ -26,6 +26,8 @@ struct EmbeddingSpec {
   std::optional<std::string> task, prompt;
   std::string image_processing;  ///< "current" or "4.41"
   std::optional<bool> exif;
+  int64_t min_pixels = 0,
+          max_pixels = 0;  ///< 0 = as the folder says, as always in earlier versions
 
   /// Of an Embedder of these options, which is not loaded. Throws FileError if there is no
   /// config.json or no safetensors file, and ConfigError as Embedder does.

@@ -66,13 +66,13 @@ int64_t num_axes(std::span<const PreparedItem> items) {
 
 }  // namespace
 
-ItemPreparer::ItemPreparer(const std::filesystem::path& model_dir, ImageProcessing rule)
+ItemPreparer::ItemPreparer(const std::filesystem::path& model_dir, const PictureOptions& options)
     : architecture_(load_architecture(model_dir)),
       tokenizer_(Tokenizer::load(model_dir)),
       chat_template_(architecture_->chat_template(model_dir, tokenizer_)),
       image_token_(architecture_->image_token_id(tokenizer_)) {
   try {
-    picture_rules_ = architecture_->load_picture_rules(model_dir, rule);
+    picture_rules_ = architecture_->load_picture_rules(model_dir, options);
   } catch (const Error& error) {  // a model without pictures still embeds texts
     picture_rules_error_ = error.what();
   }

@@ -52,8 +52,7 @@ class ItemPreparer {
   /// `model_dir` holds config.json, tokenizer.json and, for pictures, preprocessor_config.json.
   /// Throws FileError, FormatError or ConfigError; what is wrong with the last file only when a
   /// picture needs it.
-  explicit ItemPreparer(const std::filesystem::path& model_dir,
-                        ImageProcessing rule = ImageProcessing::kCurrent);
+  explicit ItemPreparer(const std::filesystem::path& model_dir, const PictureOptions& options = {});
 
   /// Throws InputError (empty item, text too long, `<image>` out of place), FileError or
   /// FormatError (pictures), ConfigError (unknown task).

@@ -111,8 +111,12 @@ int64_t LlavaArchitecture::image_token_id(const Tokenizer& tokenizer) const {
 }
 
 std::unique_ptr<PictureRules> LlavaArchitecture::load_picture_rules(
-    const std::filesystem::path& model_dir, ImageProcessing rule) const {
-  return std::make_unique<LlavaPictureRules>(ImageProcessor::load(model_dir, rule), config_);
+    const std::filesystem::path& model_dir, const PictureOptions& options) const {
+  if (options.min_pixels != 0 || options.max_pixels != 0) {
+    throw ConfigError("--min-pixels and --max-pixels are for models of pictures of any size");
+  }
+  return std::make_unique<LlavaPictureRules>(ImageProcessor::load(model_dir, options.processing),
+                                             config_);
 }
 
 double LlavaArchitecture::picture_flops(const PreparedPicture& picture) const {

@@ -23,7 +23,7 @@ class LlavaArchitecture final : public Architecture {
                              const Tokenizer& tokenizer) const override;
   int64_t image_token_id(const Tokenizer& tokenizer) const override;
   std::unique_ptr<PictureRules> load_picture_rules(const std::filesystem::path& model_dir,
-                                                   ImageProcessing rule) const override;
+                                                   const PictureOptions& options) const override;
   double picture_flops(const PreparedPicture& picture) const override;
   GgufNames gguf_names() const override;
 

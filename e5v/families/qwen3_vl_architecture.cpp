@@ -110,11 +110,14 @@ std::string Qwen3VlArchitecture::image_text() const {
 }
 
 std::unique_ptr<PictureRules> Qwen3VlArchitecture::load_picture_rules(
-    const std::filesystem::path& model_dir, ImageProcessing rule) const {
+    const std::filesystem::path& model_dir, const PictureOptions& options) const {
   return read_image_processor(model_dir, [&](const Json& json) {
-    const QwenVlImageConfig config = QwenVlImageConfig::from_json(json);
+    QwenVlImageConfig config = QwenVlImageConfig::from_json(json);
     require_matching(config, config_.vision);
-    return std::make_unique<QwenVlPictureRules>(config, rule);
+    if (options.min_pixels != 0) config.min_pixels = options.min_pixels;
+    if (options.max_pixels != 0) config.max_pixels = options.max_pixels;
+    config.validate();
+    return std::make_unique<QwenVlPictureRules>(config, options.processing);
   });
 }
 

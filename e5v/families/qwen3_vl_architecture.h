@@ -24,7 +24,7 @@ class Qwen3VlArchitecture final : public Architecture {
   int64_t image_token_id(const Tokenizer& tokenizer) const override;
   std::string image_text() const override;
   std::unique_ptr<PictureRules> load_picture_rules(const std::filesystem::path& model_dir,
-                                                   ImageProcessing rule) const override;
+                                                   const PictureOptions& options) const override;
   std::vector<int64_t> position_ids(std::span<const int64_t> input_ids,
                                     std::span<const PreparedPicture> pictures) const override;
   double picture_flops(const PreparedPicture& picture) const override;

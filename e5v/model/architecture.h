@@ -10,7 +10,6 @@
 
 #include "e5v/base/json.h"
 #include "e5v/checkpoint/weight_names.h"
-#include "e5v/image/anyres.h"  // ImageProcessing
 #include "e5v/model/gguf_names.h"
 #include "e5v/model/picture_rules.h"
 #include "e5v/model/text_config.h"
@@ -57,9 +56,9 @@ class Architecture {
   virtual std::string image_text() const { return std::string(kImagePlaceholder); }
 
   /// How the pictures of MODEL_DIR's model are prepared. Throws FileError, FormatError, ConfigError
-  /// where the folder does not say, or other than config.json.
+  /// where the folder does not say, or other than config.json, or the family has no bounds.
   virtual std::unique_ptr<PictureRules> load_picture_rules(const std::filesystem::path& model_dir,
-                                                           ImageProcessing rule) const = 0;
+                                                           const PictureOptions& options) const = 0;
 
   /// Position ids of an item's tokens, [axes][tokens]: axis after axis. Empty = one axis, 0, 1, 2
   /// ….

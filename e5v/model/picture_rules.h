@@ -5,9 +5,19 @@
 #include <vector>
 
 #include "e5v/image.h"
+#include "e5v/image/anyres.h"  // ImageProcessing
 #include "e5v/model/image_layout.h"
 
 namespace e5v::detail {
+
+/// What a caller may say of how pictures are prepared.
+struct PictureOptions {
+  ImageProcessing processing = ImageProcessing::kCurrent;
+  /// Bounds of a resized picture's area in pixels, for families that take pictures of any size; 0 =
+  /// as the folder says.
+  int64_t min_pixels = 0;
+  int64_t max_pixels = 0;
+};
 
 /// A picture cut up for the vision tower, still in bytes: a quarter of its pixel_values.
 struct PreparedPicture {

@@ -41,7 +41,9 @@ CollectionSettings collection_settings(const EmbedderOptions& options, const Ind
                        {"task", options.prepare.task},
                        {"prompt", options.prepare.prompt},
                        {"image-processing", image_processing_name(options.image_processing)},
-                       {"exif", options.prepare.decode.apply_exif_orientation}},
+                       {"exif", options.prepare.decode.apply_exif_orientation},
+                       {"min-pixels", options.min_pixels},
+                       {"max-pixels", options.max_pixels}},
           .index = index};
 }
 
@@ -61,6 +63,8 @@ EmbedderOptions with_collection(EmbedderOptions options, const CollectionSetting
       find_image_processing(field_or<std::string>(embedder, "image-processing", ""))
           .value_or(ImageProcessing::kCurrent);
   options.prepare.decode.apply_exif_orientation = field_or<bool>(embedder, "exif", true);
+  options.min_pixels = field_or<int64_t>(embedder, "min-pixels", 0);
+  options.max_pixels = field_or<int64_t>(embedder, "max-pixels", 0);
   return options;
 }
 

@@ -67,6 +67,17 @@ TEST(EmbeddingSpecTest, PromptsCountForTheSameItemsOnly) {
   EXPECT_EQ(difference(example(), other, SpecScope::kWhole), "another task: retrieval, now sts");
 }
 
+TEST(EmbeddingSpecTest, OtherBoundsOfPicturesGiveOtherVectors) {
+  EmbeddingSpec other = example();
+  other.max_pixels = 151200;
+  EXPECT_EQ(difference(example(), other, SpecScope::kSpace), std::nullopt);
+  EXPECT_EQ(difference(example(), other, SpecScope::kWhole), "another --max-pixels: 0, now 151200");
+  EXPECT_NE(other.hash(), example().hash());
+  EXPECT_EQ(EmbeddingSpec::from_json(other.to_json()).max_pixels, 151200);
+  // The folder's own are written as earlier versions did, which had no others.
+  EXPECT_FALSE(example().to_json().contains("max-pixels"));
+}
+
 TEST(EmbeddingSpecTest, FieldsThatAnEarlierVersionDidNotWriteEqualAll) {
   Json earlier = example().to_json();
   for (const char* key : {"precision", "model", "adapter-folder"}) earlier.erase(key);

@@ -116,12 +116,26 @@ TEST(Qwen3VlArchitectureTest, VariantsAreRefusedFieldByField) {
 TEST(Qwen3VlArchitectureTest, AProcessorThatCutsOtherwiseIsRefused) {
   const std::filesystem::path golden =
       std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/model_qwen3_vl";
-  EXPECT_NO_THROW(load_architecture(golden)->load_picture_rules(golden, ImageProcessing::kCurrent));
+  EXPECT_NO_THROW(load_architecture(golden)->load_picture_rules(golden, {}));
   const auto other = architecture_from_json(qwen3_vl_2b());  // patches of 16, not 4
-  EXPECT_THAT(message_of<ConfigError>(
-                  [&] { other->load_picture_rules(golden, ImageProcessing::kCurrent); }),
+  EXPECT_THAT(message_of<ConfigError>([&] { other->load_picture_rules(golden, {}); }),
               HasSubstr("'patch_size' of the image processor is 4, but config.json's "
                         "vision_config has 16"));
+}
+
+TEST(Qwen3VlArchitectureTest, ACallersBoundsReplaceTheFolders) {
+  const std::filesystem::path golden =
+      std::filesystem::path(E5V_SOURCE_DIR) / "tests/goldens/model_qwen3_vl";  // 256 to 4096 pixels
+  const auto architecture = load_architecture(golden);
+  const auto num_rows = [&](const PictureOptions& options) {
+    return architecture->load_picture_rules(golden, options)->prepare(Image(64, 128)).num_rows;
+  };
+  EXPECT_EQ(num_rows({}), 5 * 11 * 4);
+  EXPECT_EQ(num_rows({.max_pixels = 16384}), 8 * 16 * 4);
+  EXPECT_EQ(num_rows({.max_pixels = 512}), 2 * 4 * 4);
+  EXPECT_EQ(num_rows({.min_pixels = 16384, .max_pixels = 65536}), 12 * 23 * 4);
+  EXPECT_THAT(message_of<ConfigError>([&] { num_rows({.min_pixels = 5000}); }),
+              HasSubstr("'min_pixels' is 5000, expected 1 to 4096"));
 }
 
 }  // namespace
