@@ -14,9 +14,9 @@ sanitized=(base hub text image checkpoint train_data)
 cmake --preset asan -DE5V_WERROR=OFF
 cmake --build --preset asan --parallel "$(scripts/jobs.sh)" --target "${sanitized[@]/%/_test}"
 names=$(IFS='|' && echo "${sanitized[*]}")
-ctest --preset asan --tests-regex "^($names)\." --no-tests=error
+ctest --preset asan --tests-regex "^($names)\." --no-tests=error --parallel "$(scripts/jobs.sh)"
 
 scripts/test-install.sh
 
 # Last, so that its closing line is the script's.
-ctest --preset release --label-regex 'unit|golden' --no-tests=error
+ctest --preset release --label-regex 'unit|golden' --no-tests=error --parallel "$(scripts/jobs.sh)"

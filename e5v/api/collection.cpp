@@ -74,6 +74,8 @@ EmbedderOptions Collection::embedder_options() const {
   options.task = inside.prepare.task;
   options.prompt = inside.prepare.prompt;
   options.image_processing = detail::image_processing_name(inside.image_processing);
+  options.min_pixels = inside.min_pixels;
+  options.max_pixels = inside.max_pixels;
   options.exif = inside.prepare.decode.apply_exif_orientation;
   return options;
 }

@@ -26,6 +26,8 @@ detail::EmbedderOptions to_detail(const EmbedderOptions& options) {
   inside.dimensions = options.dimensions;
   inside.normalize = options.normalize;
   inside.image_processing = *rule;
+  inside.min_pixels = options.min_pixels;
+  inside.max_pixels = options.max_pixels;
   inside.prepare.task = options.task;
   inside.prepare.prompt = options.prompt;
   inside.prepare.allow_special = options.allow_special;

@@ -42,6 +42,10 @@ struct EmbedderOptions {
   std::string prompt{};
   /// Padding rule of AnyRes tiles: "current" transformers, or "4.41" as the paper had it.
   std::string image_processing = "current";
+  /// Bounds of a resized picture's area in pixels, of models that take pictures of any size; 0 = as
+  /// the folder says.
+  int64_t min_pixels = 0;
+  int64_t max_pixels = 0;
   /// Turn pictures as their EXIF orientation says.
   bool exif = true;
   /// Let control tokens written out in a text (`<|eot_id|>`, `<image>`) be control tokens.
