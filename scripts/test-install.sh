@@ -22,7 +22,7 @@ if [ -n "$leaked" ]; then
 fi
 
 echo "--- examples by find_package"
-cmake -S examples/cpp -B "$examples" -DCMAKE_PREFIX_PATH="$prefix" \
+cmake -G Ninja -S examples/cpp -B "$examples" -DCMAKE_PREFIX_PATH="$prefix" \
   -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
 cmake --build "$examples" >/dev/null
 echo "--- one by pkg-config"
@@ -55,5 +55,5 @@ add_subdirectory($PWD e5v)
 add_executable(embed $PWD/examples/cpp/embed.cpp)
 target_link_libraries(embed PRIVATE e5v::e5v)
 CMAKE
-cmake -S "$examples/inside" -B "$examples/inside/build" >/dev/null
+cmake -G Ninja -S "$examples/inside" -B "$examples/inside/build" >/dev/null
 echo "the library installs, and is found, built against and run"
