@@ -1,5 +1,7 @@
 #include "e5v/cli/commands.h"
 
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
@@ -18,6 +20,15 @@ std::string flag(std::string_view name) {
 template <class T>
 void add_option(CLI::App& command, std::string_view name, T& value, std::string_view help) {
   command.add_option(flag(name), value, std::string(help))->capture_default_str();
+}
+
+/// Refuses what is none of `choices`, in the words of all our choices.
+CLI::Validator one_of(std::vector<std::string> choices) {
+  const auto check = [choices = std::move(choices)](const std::string& given) -> std::string {
+    if (std::find(choices.begin(), choices.end(), given) != choices.end()) return "";
+    return fmt::format("'{}' is none of {}", printable(given), fmt::join(choices, ", "));
+  };
+  return CLI::Validator(check, "");
 }
 
 template <class T>
@@ -92,7 +103,7 @@ void Command::add(std::string_view name, std::vector<std::string>& value, std::s
 void Command::add(std::string_view name, std::string& value,
                   const std::vector<std::string>& choices, std::string_view help) {
   app_->add_option(flag(name), value, std::string(help))
-      ->check(CLI::IsMember(choices))
+      ->check(one_of(choices))
       ->capture_default_str();
 }
 
@@ -113,7 +124,7 @@ void Command::add_argument(const std::string& name, std::filesystem::path& value
 
 void Command::add_argument(const std::string& name, std::string& value,
                            const std::vector<std::string>& choices, std::string_view help) {
-  app_->add_option(name, value, std::string(help))->check(CLI::IsMember(choices));
+  app_->add_option(name, value, std::string(help))->check(one_of(choices));
 }
 
 void Command::add_argument(const std::string& name, std::vector<std::string>& values,

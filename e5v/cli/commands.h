@@ -1,7 +1,5 @@
 #pragma once
 
-#include <fmt/ranges.h>
-
 #include <filesystem>
 #include <functional>
 #include <memory>

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/ranges.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 #include <utility>
@@ -24,40 +23,33 @@ std::vector<ObjectiveType> types_of(const std::string& objective) {
 }
 
 struct TrainCommand {
-  TrainCommand(CLI::App& command, const std::string& objective_, ReportTraining report_)
+  TrainCommand(Command command, const std::string& objective_, ReportTraining report_)
       : objective(objective_), report(std::move(report_)), types(types_of(objective_)) {
     register_files(command);
-    flags.emplace(command, types);
+    flags.emplace(command.app(), types);
   }
 
-  void register_files(CLI::App& command) {
-    command.add_option("--model", files.model, "Checkpoint folder")->required();
-    command.add_option("--data", files.data, "What is trained on, as the objective takes it")
-        ->required();
-    command.add_option("--output", files.output, "Folder of the run")->required();
-    Command registry(command);
+  void register_files(Command& command) {
+    command.add_required("model", files.model, "Checkpoint folder");
+    command.add_required("data", files.data, "What is trained on, as the objective takes it");
+    command.add_required("output", files.output, "Folder of the run");
     if (objective.empty()) {
       std::vector<std::string> names;
       for (const ObjectiveType& type : types) names.emplace_back(type.name);
-      const std::string known = fmt::format("{}", fmt::join(names, ", "));
-      const std::string help =
-          fmt::format("What is trained for: {} [{}, or the recipe's]", known, names[0]);
-      command.add_option("--objective", objective, help)->check([known](const std::string& given) {
-        if (find_objective_type(given) != nullptr) return std::string();
-        return fmt::format("'{}' is none of {}", printable(given), known);
-      });
+      command.add("objective", objective, names,
+                  fmt::format("What is trained for: {} [{}, or the recipe's]",
+                              fmt::join(names, ", "), names[0]));
     }
-    command.add_option("--recipe", recipe,
-                       fmt::format("JSON file, or {}", fmt::join(recipe_names(), ", ")));
-    command.add_option("--adapter", files.adapter, "PEFT adapter to begin from");
-    command.add_option("--eval-data", files.eval_data, "Held out, as --data");
-    command.add_flag("--resume", files.resume, "Go on from the newest checkpoint, if any");
-    registry.add("on-error", files.on_bad_row,
-                 {{"stop", OnBadRow::kStop}, {"skip", OnBadRow::kSkip}}, "What a bad row does");
-    registry.add("threads", threads,
-                 "Threads of this process; 0 = the usable cores (a small model: 1)");
-    registry.add("rank-timeout", rank_timeout_s,
-                 "Seconds to wait for other processes before giving up");
+    command.add("recipe", recipe, fmt::format("JSON file, or {}", fmt::join(recipe_names(), ", ")));
+    command.add("adapter", files.adapter, "PEFT adapter to begin from");
+    command.add("eval-data", files.eval_data, "Held out, as --data");
+    command.add("resume", files.resume, "Go on from the newest checkpoint, if any");
+    command.add("on-error", files.on_bad_row,
+                {{"stop", OnBadRow::kStop}, {"skip", OnBadRow::kSkip}}, "What a bad row does");
+    command.add("threads", threads,
+                "Threads of this process; 0 = the usable cores (a small model: 1)");
+    command.add("rank-timeout", rank_timeout_s,
+                "Seconds to wait for other processes before giving up");
   }
 
   /// The objective's defaults, then the recipe, then the flags that were given.
@@ -116,7 +108,7 @@ struct TrainCommand {
 void add_train_command(CLI::App& app, CommandContext& context, const TrainCommandTexts& texts,
                        const ReportTraining& report) {
   Command command = add_command(app, context, texts.name, texts.description, texts.examples);
-  const auto train = std::make_shared<TrainCommand>(command.app(), texts.objective, report);
+  const auto train = std::make_shared<TrainCommand>(command, texts.objective, report);
   command.set_callback([train, &context] { train->run(context); });
 }
 

@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tests/support/message_of.h"
+
 namespace e5v::detail {
 namespace {
 
@@ -91,6 +93,33 @@ TEST_F(CommandTest, RefusesValuesOfAnotherKind) {
        {"--layers x", "--layers 1.5", "--width wide", "--colour blue", "--layers"}) {
     EXPECT_THROW(parse(line), CLI::ParseError) << line;
   }
+}
+
+TEST(CommandLineTest, ArgumentsAndFlagsCanBeRequiredAndChosen) {
+  CLI::App app;
+  Command command(app);
+  std::string action;
+  std::filesystem::path folder;
+  std::optional<int64_t> count;
+  bool shown = true;
+  command.add_argument("action", action, {"show", "hide"}, "What is done");
+  command.require_argument("action");
+  command.add_required("folder", folder, "Where");
+  command.add("count", count, "How many");
+  command.add("shown", shown, "Of it");
+  const auto message_of_parsing = [&](const std::string& line) {
+    return message_of<CLI::ParseError>([&] { app.parse(line); });
+  };
+  EXPECT_THAT(message_of_parsing("sing --folder a"), HasSubstr("'sing' is none of show, hide"));
+  EXPECT_THAT(message_of_parsing("--folder a"), HasSubstr("action is required"));
+  EXPECT_THAT(message_of_parsing("show"), HasSubstr("--folder is required"));
+  EXPECT_EQ(message_of_parsing("hide --folder a --no-shown"), "nothing was thrown");
+  EXPECT_EQ(action, "hide");
+  EXPECT_EQ(folder, "a");
+  EXPECT_EQ(count, std::nullopt);
+  EXPECT_TRUE(command.was_given("folder"));
+  EXPECT_TRUE(command.was_given("shown"));
+  EXPECT_FALSE(command.was_given("count"));
 }
 
 }  // namespace
