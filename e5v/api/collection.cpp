@@ -82,9 +82,9 @@ EmbedderOptions Collection::embedder_options() const {
 
 int64_t Collection::size() const { return impl_->collection.info().num_items; }
 
-IndexReport Collection::index(const Embedder& embedder,
-                              std::span<const std::filesystem::path> roots,
-                              const IndexOptions& options) {
+UpdateReport Collection::update(const Embedder& embedder,
+                                std::span<const std::filesystem::path> roots,
+                                const UpdateOptions& options) {
   const detail::Embedder& inside = embedder.impl_->embedder;
   detail::Collection& collection = impl_->collection;
   detail::require_same_vectors(inside.options(), collection.settings(),
@@ -98,11 +98,11 @@ IndexReport Collection::index(const Embedder& embedder,
   const auto embed = detail::picture_embedder([&]() -> const detail::Embedder& { return inside; });
   detail::UpdateReport done = detail::update_collection(collection, updating, embed);
   collection.update_index();
-  IndexReport report{.embedded = done.embedded,
-                     .unchanged = done.unchanged,
-                     .moved = done.moved,
-                     .copied = done.copied,
-                     .removed = done.removed};
+  UpdateReport report{.embedded = done.embedded,
+                      .unchanged = done.unchanged,
+                      .moved = done.moved,
+                      .copied = done.copied,
+                      .removed = done.removed};
   for (const detail::SkippedFile& file : done.skipped) {
     report.skipped.push_back(fmt::format("{}: {}", file.path, file.reason));
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "e5v/collection.h"
 #include "e5v/embed/embedder.h"
 #include "e5v/embedder.h"
 

@@ -18,11 +18,11 @@ int main(int argc, char** argv) {
     const e5v::Embedder embedder;
     e5v::Collection pictures(folder.lexically_normal().native() + ".e5v", embedder);
 
-    e5v::IndexOptions options;
+    e5v::UpdateOptions options;
     options.on_progress = [](uint64_t done, uint64_t total) {
       if (done % 100 == 0) std::cerr << done << " of " << total << " pictures\n";
     };
-    const e5v::IndexReport report = pictures.index(embedder, {&folder, 1}, options);
+    const e5v::UpdateReport report = pictures.update(embedder, {&folder, 1}, options);
     std::cerr << report.embedded << " new, " << pictures.size() << " in all\n";
 
     e5v::Query query{.text = argv[2]};

@@ -50,7 +50,7 @@ struct Query {
   double weight = 1;
 };
 
-struct IndexOptions {
+struct UpdateOptions {
   /// Names, or paths below a folder, to pass over (*, ? and [] are patterns).
   std::vector<std::string> exclude{};
   /// A file with captions and other facts about the pictures (docs/search.md); empty = none.
@@ -60,7 +60,7 @@ struct IndexOptions {
 };
 
 /// What became of the pictures.
-struct IndexReport {
+struct UpdateReport {
   int64_t embedded = 0;
   int64_t unchanged = 0;
   int64_t moved = 0;                   ///< known content at a new place, the old one gone
@@ -91,8 +91,8 @@ class E5V_API Collection {
   /// are now: new and changed ones are embedded, moved ones recognised by their content, and those
   /// that are gone leave. Goes on where a killed run was. Throws ConfigError if `embedder` is not
   /// of the collection's kind or another process updates it, FileError.
-  IndexReport index(const Embedder& embedder, std::span<const std::filesystem::path> roots,
-                    const IndexOptions& options = {});
+  UpdateReport update(const Embedder& embedder, std::span<const std::filesystem::path> roots,
+                      const UpdateOptions& options = {});
 
   /// The nearest items, best first, of equal scores the smaller id. Throws InputError for an empty
   /// query or a wrong filter.

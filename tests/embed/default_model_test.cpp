@@ -37,7 +37,7 @@ TEST_F(DefaultModelTest, LiesBesideABuiltOrAnInstalledLibrary) {
             folder_ / "build/release/share/e5v/models/shapes-mini");
   make_model("usr/share/e5v/models/shapes-mini");
   for (const char* file :
-       {"usr/bin/e5v", "usr/lib/libe5v.so.0", "usr/lib/x86_64-linux-gnu/libe5v.so.0"}) {
+       {"usr/bin/e5v", "usr/lib/libe5v.so.0.1", "usr/lib/x86_64-linux-gnu/libe5v.so.0.1"}) {
     EXPECT_EQ(find_default_model(folder_ / file, ""), folder_ / "usr/share/e5v/models/shapes-mini");
   }
 }
