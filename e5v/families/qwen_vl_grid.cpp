@@ -1,6 +1,7 @@
 #include "e5v/families/qwen_vl_grid.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "e5v/base/error.h"
 

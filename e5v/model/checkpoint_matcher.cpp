@@ -24,22 +24,6 @@ std::string show_shape(std::span<const int64_t> shape) {
 
 }  // namespace
 
-std::string CheckpointReport::summary(size_t max_names) const {
-  std::string text;
-  const auto add = [&](const char* kind, const std::vector<std::string>& names) {
-    if (names.empty()) return;
-    const size_t shown = std::min(names.size(), max_names);
-    const std::vector<std::string> head(names.begin(), names.begin() + static_cast<long>(shown));
-    text += fmt::format("{}{} {}: {}", text.empty() ? "" : "; ", names.size(), kind,
-                        fmt::join(head, ", "));
-    if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
-  };
-  add("missing", missing);
-  add("of another shape", misshaped);
-  add("unexpected", unexpected);
-  return text;
-}
-
 CheckpointMatcher::CheckpointMatcher(const Checkpoint& checkpoint, const WeightNames& names,
                                      std::optional<Precision> stored)
     : checkpoint_(checkpoint), names_(names), stored_(stored) {
