@@ -72,6 +72,7 @@ TEST_F(CaptionsTest, SaysWhichLineIsWrong) {
   EXPECT_THAT(error_of("c.jsonl", "[1]\n"), HasSubstr("line 1: expected an object"));
   EXPECT_THAT(error_of("c.jsonl", "{\"image\": 5}\n"), HasSubstr("'image' is 5"));
   EXPECT_THAT(error_of("c.tsv", "no tab\n"), HasSubstr("line 1 has no tab, expected a picture"));
+  EXPECT_THAT(error_of("c.tsv", "a.png\tred\nno tab\n"), HasSubstr("line 2 has no tab"));
 }
 
 }  // namespace

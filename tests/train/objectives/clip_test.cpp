@@ -15,8 +15,10 @@
 #include "e5v/nn/tensor_file.h"
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/trainer.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"
+#include "tests/train/objectives/gradients_of.h"
 
 namespace e5v::detail {
 namespace {
@@ -40,15 +42,6 @@ class ClipObjectiveTest : public ::testing::Test {
 
   ClipObjective open() { return ClipObjective(files_, options_, group_, {}); }
 
-  std::map<std::string, at::Tensor> gradients_of(ClipObjective& objective) {
-    objective.add_gradients(all_rows_, 1);
-    std::map<std::string, at::Tensor> gradients;
-    for (const Parameter& parameter : objective.parameters()) {
-      gradients[parameter.name] = parameter.value.grad().clone();
-    }
-    return gradients;
-  }
-
   TrainSummary train(const std::filesystem::path& output, bool resume = false) {
     files_.output = output;
     files_.resume = resume;
@@ -69,13 +62,10 @@ class ClipObjectiveTest : public ::testing::Test {
   }
 
   std::string error_of_opening() {
-    try {
+    return message_of<Error>([&] {
       options_.validate();
       open();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
+    });
   }
 
   TemporaryFolder folder_;
@@ -97,7 +87,7 @@ TEST_F(ClipObjectiveTest, TheLossIsThatOfTheFeaturesThatEvaluationComputes) {
 
 TEST_F(ClipObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
   ClipObjective objective = open();
-  const auto gradients = gradients_of(objective);
+  const auto gradients = gradients_of(objective, all_rows_, 1);
   for (const char* name :
        {"logit_scale", "text_projection.weight", "text_model.embeddings.token_embedding.weight",
         "text_model.encoder.layers.0.self_attn.q_proj.weight",
@@ -127,10 +117,10 @@ TEST_F(ClipObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
 
 TEST_F(ClipObjectiveTest, MicroBatchesDoNotChangeTheGradient) {
   ClipObjective whole = open();
-  const auto expected = gradients_of(whole);
+  const auto expected = gradients_of(whole, all_rows_, 1);
   options_.micro_batch_size = 3;
   ClipObjective pieces = open();
-  for (const auto& [name, gradient] : gradients_of(pieces)) {
+  for (const auto& [name, gradient] : gradients_of(pieces, all_rows_, 1)) {
     const double error = (gradient - expected.at(name)).norm().item<double>();
     EXPECT_LE(error, 1e-4 * expected.at(name).norm().item<double>() + 1e-8) << name;
   }
@@ -138,7 +128,7 @@ TEST_F(ClipObjectiveTest, MicroBatchesDoNotChangeTheGradient) {
 
 TEST_F(ClipObjectiveTest, TwoProcessesAddUpToTheSameGradient) {
   ClipObjective whole = open();
-  const auto expected = gradients_of(whole);
+  const auto expected = gradients_of(whole, all_rows_, 1);
   const auto port = static_cast<uint16_t>(31000 + ::getpid() % 10000);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < 2; ++rank) {

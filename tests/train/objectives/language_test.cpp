@@ -15,6 +15,7 @@
 #include "e5v/nn/tensor_file.h"
 #include "e5v/train/trainer.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/train/objectives/gradients_of.h"
 
 namespace e5v::detail {
 namespace {
@@ -54,15 +55,6 @@ class LanguageObjectiveTest : public ::testing::Test {
   }
 
   LanguageObjective open() { return LanguageObjective(files_, options_, group_, {}); }
-
-  std::map<std::string, at::Tensor> gradients_of(LanguageObjective& objective) {
-    objective.add_gradients(all_rows_, 1);
-    std::map<std::string, at::Tensor> gradients;
-    for (const Parameter& parameter : objective.parameters()) {
-      gradients[parameter.name] = parameter.value.grad().clone();
-    }
-    return gradients;
-  }
 
   TrainSummary train(const std::filesystem::path& output, bool resume = false) {
     files_.output = output;
@@ -188,7 +180,7 @@ TEST_F(LanguageObjectiveTest, TheLossIsThatOfEveryPrefixByItself) {
 TEST_F(LanguageObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
   options_.model.gradient_checkpointing = false;
   LanguageObjective objective = open();
-  const auto gradients = gradients_of(objective);
+  const auto gradients = gradients_of(objective, all_rows_, 1);
   for (const char* name :
        {"language_model.lm_head.weight", "language_model.model.embed_tokens.weight",
         "language_model.model.layers.0.self_attn.q_proj.weight",
@@ -216,11 +208,11 @@ TEST_F(LanguageObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
 TEST_F(LanguageObjectiveTest, MicroBatchesAndRecomputingDoNotChangeTheGradient) {
   options_.model.gradient_checkpointing = false;
   LanguageObjective whole = open();
-  const auto expected = gradients_of(whole);
+  const auto expected = gradients_of(whole, all_rows_, 1);
   options_.micro_batch_size = 3;
   options_.model.gradient_checkpointing = true;
   LanguageObjective pieces = open();
-  for (const auto& [name, gradient] : gradients_of(pieces)) {
+  for (const auto& [name, gradient] : gradients_of(pieces, all_rows_, 1)) {
     const double error = (gradient - expected.at(name)).norm().item<double>();
     EXPECT_LE(error, 1e-4 * expected.at(name).norm().item<double>() + 1e-9) << name;
   }

@@ -11,8 +11,10 @@
 #include "e5v/nn/tensor_file.h"
 #include "e5v/train/contrastive_loss.h"
 #include "e5v/train/trainer.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/clip_world.h"
+#include "tests/train/objectives/gradients_of.h"
 
 namespace e5v::detail {
 namespace {
@@ -43,15 +45,6 @@ class PhiObjectiveTest : public ::testing::Test {
     return std::make_unique<PhiObjective>(files_, options_, group_, ObjectiveCallbacks{});
   }
 
-  std::map<std::string, at::Tensor> gradients_of(PhiObjective& objective) {
-    objective.add_gradients(all_rows_, 4);
-    std::map<std::string, at::Tensor> gradients;
-    for (const Parameter& parameter : objective.parameters()) {
-      gradients[parameter.name] = parameter.value.grad().clone();
-    }
-    return gradients;
-  }
-
   TrainSummary train(const fs::path& output, bool resume = false) {
     TrainFiles files = files_;
     files.output = output;
@@ -70,13 +63,10 @@ class PhiObjectiveTest : public ::testing::Test {
   }
 
   std::string error_of_opening() {
-    try {
+    return message_of<Error>([&] {
       options_.validate();
       open();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
+    });
   }
 
   TemporaryFolder folder_;
@@ -114,7 +104,7 @@ TEST_F(PhiObjectiveTest, TheLossIsThatOfTheTextsThatEvaluationComposes) {
 TEST_F(PhiObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
   options_.micro_batch_size = 3;
   const auto objective = open();
-  const auto gradients = gradients_of(*objective);
+  const auto gradients = gradients_of(*objective, all_rows_, 4);
   for (const Parameter& parameter : objective->parameters()) {
     at::Tensor values = parameter.value.detach().view(-1);  // shares memory
     const at::Tensor gradient = gradients.at(parameter.name).view(-1);
@@ -135,10 +125,10 @@ TEST_F(PhiObjectiveTest, GradientsAreThoseOfFiniteDifferences) {
 
 TEST_F(PhiObjectiveTest, MicroBatchesDoNotChangeTheGradientNorWhatIsDrawn) {
   const auto whole = open();
-  const auto expected = gradients_of(*whole);
+  const auto expected = gradients_of(*whole, all_rows_, 4);
   options_.micro_batch_size = 3;
   const auto pieces = open();
-  for (const auto& [name, gradient] : gradients_of(*pieces)) {
+  for (const auto& [name, gradient] : gradients_of(*pieces, all_rows_, 4)) {
     const double error = (gradient - expected.at(name)).norm().item<double>();
     EXPECT_LE(error, 1e-4 * expected.at(name).norm().item<double>() + 1e-8) << name;
   }
@@ -241,7 +231,7 @@ TEST_F(PhiObjectiveTest, MistakesAreNamed) {
   write_file(folder_ / "concepts.txt", "\n");
   EXPECT_THAT(error_of_opening(), HasSubstr("has no concepts"));
   options_.concepts.clear();
-  EXPECT_EQ(error_of_opening(), "no error");
+  EXPECT_EQ(error_of_opening(), "nothing was thrown");
   options_.dropout = 1;
   EXPECT_THAT(error_of_opening(), HasSubstr("'phi_dropout' is 1"));
   options_.dropout = 0;
